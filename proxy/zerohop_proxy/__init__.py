@@ -1,0 +1,1 @@
+"""The proxy: the S3 front-end."""
