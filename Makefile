@@ -1,0 +1,50 @@
+# Two commands on a fresh Linux machine with Python 3.11+: `make up` and `make test`. Everything lives in .venv.
+SHELL := /bin/bash
+DATA  := $(or $(ZEROHOP_DATA),data)
+SOAK_S ?= 1800
+BIN   := .venv/bin
+ROOTS := core master worker proxy bench tests
+PINS  := pyproject.toml constraints/dev.txt .ci/venv
+
+.PHONY: up test check format soak bench clean
+
+up: .venv/.runtime
+	@exec $(BIN)/zerohop up --data "$(DATA)" $(UP_ARGS)
+
+test: .venv/.dev
+	@.ci/debian-packages
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: .venv/.dev
+	$(BIN)/ruff format --check $(ROOTS)
+	$(BIN)/ruff check $(ROOTS)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --cache-dir .import_linter_cache
+	$(BIN)/python -m pytest -q tests/house
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix $(ROOTS)
+	$(BIN)/ruff format $(ROOTS)
+
+# The full-size forms: gigabyte streams, a million keys, repeated kills. SOAK_S bounds the whole run, in seconds.
+soak: .venv/.dev
+	@.ci/debian-packages
+	SOAK_S=$(SOAK_S) timeout --signal=INT --kill-after=60 $$(( $(SOAK_S) + 120 )) \
+	  $(BIN)/python -m pytest -m soak --timeout $(SOAK_S) $(PYTEST_ARGS)
+
+bench: .venv/.bench
+	$(BIN)/zerohop bench hop $(BENCH_ARGS)
+
+# The stamps make a second run quick: pip is asked again only when the pins or the project file changed.
+.venv/.runtime: $(PINS)
+	@.ci/venv runtime
+
+.venv/.dev: $(PINS)
+	@.ci/venv dev
+
+.venv/.bench: $(PINS)
+	@.ci/venv bench
+
+clean:
+	rm -rf .venv .venv-clients build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find $(ROOTS) -name __pycache__ -type d -prune -exec rm -rf {} +

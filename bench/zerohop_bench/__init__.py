@@ -1,0 +1,1 @@
+"""Benchmarks that measure what the proxy adds and how the cluster compares."""

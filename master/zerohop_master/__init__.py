@@ -1,0 +1,1 @@
+"""The master: namespace and cluster membership over a transactional key-value store."""
