@@ -1,0 +1,169 @@
+"""What proxies, clients and the master may ask of a worker, on its RPC sockets and on its descriptor socket.
+
+A content is immutable; `length` is its size in bytes and its id says how it is cut in blocks, so that a worker
+which never saw a content can fetch any block of it from the under-store.
+"""
+
+from __future__ import annotations
+
+from zerohop.model import Record, Segment, TierUse, WritePolicy
+from zerohop.rpc.master_api import Empty
+from zerohop.rpc.message import Request
+
+# -------------------------------------------------------------------------------------------------- writes
+
+
+class ContentWritten(Record):
+    """The content is held as the policy asks. `persisted`: it is in the under-store, durably."""
+
+    content: bytes
+    length: int
+    worker_id: str
+    session: bytes
+    persisted: bool
+    policy: (
+        WritePolicy  # the one that was carried out: `async_through` becomes `through` when space runs short
+    )
+
+
+class WriteContent(Request[ContentWritten], tag="write_content"):
+    """Stream in: the bytes follow. `expected_bytes` is the announced length, or -1 when it is not known.
+
+    A stream that is cut leaves nothing. The content stays the worker's own (and is deleted by the sweep) until a
+    commit of the master names it. Raises OutOfSpace, UnderStoreFailed, BodyTooShort.
+    """
+
+    policy: WritePolicy
+    expected_bytes: int = -1
+
+
+class DiscardContents(Request[Empty], tag="discard_contents"):
+    """The writer will not commit these contents of this worker's session: they may be deleted at once.
+
+    Only for contents whose commit was never sent, or was refused for certain.
+    """
+
+    contents: tuple[bytes, ...]
+
+
+# --------------------------------------------------------------------------------------------------- reads
+
+
+class ReadStarted(Record):
+    """Head of a stream out: `length` bytes follow. `source`: "MEM", "SSD", "HDD" or "UNDER" (of the first block)."""
+
+    length: int
+    source: str
+
+
+class ReadContent(Request[ReadStarted], tag="read_content"):
+    """Stream out: bytes [offset, offset + length) of a content of `content_length` bytes.
+
+    `cache`: keep what had to be fetched. Raises ContentNotFound, ContentLost, UnderStoreFailed.
+    """
+
+    content: bytes
+    content_length: int
+    offset: int
+    length: int
+    cache: bool = True
+
+
+class BlockHandle(Record):
+    """A block whose descriptor came with the response, in the order of the descriptors."""
+
+    index: int
+    length: int
+    source: str  # tier it is in now; "UNDER" if it was fetched for this request
+
+
+class BlocksOpened(Record):
+    blocks: tuple[BlockHandle, ...]
+
+
+class OpenBlocks(Request[BlocksOpened], tag="open_blocks"):
+    """Descriptor socket: read-only descriptors of blocks [first_index, first_index + count) of a content.
+
+    May return fewer than asked, at least one. A block that is not cached is fetched from the under-store first
+    (one fetch for any number of askers). Raises ContentNotFound, ContentLost, OutOfSpace (read it by ReadContent,
+    which needs no room), UnderStoreFailed.
+    """
+
+    content: bytes
+    content_length: int
+    first_index: int
+    count: int = 1
+
+
+class BlockUse(Record):
+    """Notification, holder to worker: which blocks were read from descriptors since the last one, and which
+    descriptors were closed. Blocks are (content, index).
+    """
+
+    used: tuple[tuple[bytes, int], ...] = ()
+    closed: tuple[tuple[bytes, int], ...] = ()
+
+
+class ReturnBlocks(Record):
+    """Notification, worker to holder: please close these descriptors, their bytes are wanted back."""
+
+    blocks: tuple[tuple[bytes, int], ...]
+
+
+# ----------------------------------------------------------------------------------------- administration
+
+
+class DeleteContents(Request[Empty], tag="delete_contents"):
+    """Master only: the contents are dead. Drops their blocks; `under_store`: deletes them there as well."""
+
+    contents: tuple[bytes, ...]
+    under_store: bool
+
+
+class CachedBytes(Record):
+    cached: tuple[int, ...]
+
+
+class GetCachedBytes(Request[CachedBytes], tag="get_cached_bytes"):
+    """How many bytes of each content this worker has in its tiers, in order. At most 10,000 contents a call."""
+
+    contents: tuple[Segment, ...]
+
+
+class ContentPage(Record):
+    """Contents in the under-store: their ids; `settled` is false for those that a writer of this session holds."""
+
+    contents: tuple[bytes, ...]
+    next_after: bytes  # b"" when this was the last page
+
+
+class ListContents(Request[ContentPage], tag="list_contents"):
+    """Master's sweep: contents in the under-store (and unpersisted ones in the tiers of this worker) in the order
+    of their ids, older than `older_than_s`, without those that writers of this worker hold open.
+    """
+
+    after: bytes = b""
+    older_than_s: float
+    limit: int = 1000
+
+
+class PinContents(Request[Empty], tag="pin_contents"):
+    """Keeps blocks of these contents from eviction (or releases them)."""
+
+    contents: tuple[Segment, ...]
+    pinned: bool
+
+
+class WorkerReport(Record):
+    worker_id: str
+    version: str
+    started_ms: int
+    tiers: tuple[TierUse, ...]
+    hits: dict[str, int]  # by source
+    evictions: int
+    corrupt_blocks: int
+    unpersisted_contents: int
+
+
+class GetWorkerReport(Request[WorkerReport], tag="get_worker_report"):
+    """State of the worker, for reports and tests."""
