@@ -504,7 +504,7 @@ class UnregisterWorker(Request[Empty], tag="unregister_worker"):
 
 
 class ClusterView(Record):
-    """`workers` are all live ones; `view_version` changes when they do. `settings` and `users_generation` are current."""
+    """The live workers, and what else is current; `view_version` changes when the workers do."""
 
     view_version: int
     users_generation: int

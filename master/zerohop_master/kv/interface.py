@@ -140,8 +140,8 @@ class KeyValueStore(Protocol):
         `strip` is the number of leading bytes of a key that are no part of the caller's name (they are always a
         prefix of `prefix`). A key whose remainder after `prefix` holds `delimiter` is rolled up into the group
         `key[: end of the first delimiter after prefix]`; the engine then seeks beyond that group. So the cost is
-        the number of groups, never of keys. To go on after a page, pass `after=last.name` and a zero byte for a row, and
-        `after=next_prefix(last.name)` for a common prefix.
+        the number of groups, never of keys. To go on after a page, pass `last.name` and a zero byte after a row,
+        and `next_prefix(last.name)` after a common prefix.
         """
         ...
 
