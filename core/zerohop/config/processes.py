@@ -1,0 +1,224 @@
+"""The configuration structs. Each field carries its documentation; `zerohop config show` prints it.
+
+Names end in their unit where the value is a plain number of it; quotas and sizes are bytes. A path that is left
+empty follows from `data_dir` and a quota that is left at `auto` from the machine: see `zerohop.config.machine`,
+which `load` has applied before any process sees the struct.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from zerohop.config.fields import AUTO, Kind, Secret, Setting
+
+__all__ = ["MasterConfig", "ProcessConfig", "ProxyConfig", "UpConfig", "WorkerConfig"]
+
+_KIB = 1024
+_MIB = 1024 * _KIB
+
+
+class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What the processes of a cluster share; `[cluster]` in a file, `ZEROHOP_CLUSTER_...` in the environment."""
+
+    cluster_secret: Annotated[
+        Secret,
+        Setting("Shared secret that authenticates the cluster's processes to each other.", Kind.SECRET),
+    ] = Secret()
+    cluster_secret_file: Annotated[
+        str, Setting("File that holds the cluster secret; readable by its owner only.", Kind.PATH)
+    ] = ""
+    rpc_tls_cert: Annotated[
+        str, Setting("Certificate (PEM) that this process shows on internal TCP connections.", Kind.PATH)
+    ] = ""
+    rpc_tls_key: Annotated[str, Setting("Private key (PEM) of rpc_tls_cert.", Kind.PATH)] = ""
+    rpc_tls_ca: Annotated[
+        str,
+        Setting(
+            "Certificate authority (PEM) that the certificates of the other processes must come from.",
+            Kind.PATH,
+        ),
+    ] = ""
+    rpc_plaintext: Annotated[
+        bool,
+        Setting(
+            "Allow internal connections between hosts without TLS: for networks that encrypt by themselves.",
+            Kind.SWITCH,
+        ),
+    ] = False
+    log_format: Annotated[
+        str, Setting("Form of the log lines on standard error.", Kind.CHOICE, ("text", "json"))
+    ] = "text"
+    log_level: Annotated[
+        str, Setting("Least level that is logged.", Kind.CHOICE, ("debug", "info", "warning", "error"))
+    ] = "info"
+
+
+class MasterConfig(ProcessConfig, frozen=True, kw_only=True):
+    """The master: namespace and cluster membership."""
+
+    listen: Annotated[tuple[str, ...], Setting("Addresses on which the master answers.", Kind.ADDRESSES)] = (
+        "tcp://127.0.0.1:19998",
+    )
+    data_dir: Annotated[str, Setting("Folder of the metadata store.", Kind.PATH)] = "/var/lib/zerohop/master"
+    kv_engine: Annotated[
+        str, Setting("Metadata store; memory forgets everything at exit.", Kind.CHOICE, ("sqlite", "memory"))
+    ] = "sqlite"
+    heartbeat_s: Annotated[
+        float, Setting("Interval at which workers and proxies report.", Kind.DURATION, minimum=0.01)
+    ] = 1.0
+    lost_after_s: Annotated[
+        float, Setting("Silence after which a worker or proxy counts as lost.", Kind.DURATION, minimum=0.05)
+    ] = 5.0
+    sweep_interval_s: Annotated[
+        float,
+        Setting(
+            "Interval of the sweep that removes what crashes and cut requests left.",
+            Kind.DURATION,
+            minimum=0.05,
+        ),
+    ] = 60.0
+    grace_s: Annotated[
+        float, Setting("Time for which replaced content stays readable before it is deleted.", Kind.DURATION)
+    ] = 30.0
+    orphan_after_s: Annotated[
+        float, Setting("Age after which content that no object refers to is an orphan.", Kind.DURATION)
+    ] = 900.0
+    inline_max_bytes: Annotated[
+        int,
+        Setting(
+            "Objects up to this size are stored in their metadata record; 0 stores none there.", Kind.SIZE
+        ),
+    ] = 8 * _KIB
+    block_size_bytes: Annotated[
+        int,
+        Setting(
+            "Size of the blocks that contents are cut in; a content keeps the one it was written with.",
+            Kind.SIZE,
+            minimum=4096,
+        ),
+    ] = 4 * _MIB
+
+
+class WorkerConfig(ProcessConfig, frozen=True, kw_only=True):
+    """The worker: block store over the under-store."""
+
+    master: Annotated[tuple[str, ...], Setting("Addresses of the master.", Kind.ADDRESSES)] = (
+        "tcp://127.0.0.1:19998",
+    )
+    listen: Annotated[
+        tuple[str, ...],
+        Setting("Addresses on which the worker answers; the first is told to the others.", Kind.ADDRESSES),
+    ] = ("tcp://127.0.0.1:29999",)
+    data_dir: Annotated[
+        str, Setting("Folder of the worker's identity and, by default, of its tiers.", Kind.PATH)
+    ] = "/var/lib/zerohop/worker"
+    socket_dir: Annotated[
+        str,
+        Setting("Folder of the Unix sockets for proxies on this host; empty: run in data_dir.", Kind.PATH),
+    ] = ""
+    under_store: Annotated[
+        str, Setting("Folder of the durable content; empty: store in data_dir.", Kind.PATH)
+    ] = ""
+    mem_dir: Annotated[
+        str, Setting("Folder of the memory tier, on tmpfs; empty: a private one in /dev/shm.", Kind.PATH)
+    ] = ""
+    mem_quota: Annotated[int, Setting("Bytes that the memory tier may hold.", Kind.QUOTA)] = AUTO
+    ssd_dir: Annotated[str, Setting("Folder of the SSD tier; empty: ssd in data_dir.", Kind.PATH)] = ""
+    ssd_quota: Annotated[int, Setting("Bytes that the SSD tier may hold.", Kind.QUOTA)] = AUTO
+    hdd_dir: Annotated[str, Setting("Folder of the HDD tier; empty: none.", Kind.PATH)] = ""
+    hdd_quota: Annotated[
+        int, Setting("Bytes that the HDD tier may hold; auto needs hdd_dir.", Kind.QUOTA)
+    ] = AUTO
+    watermark_high: Annotated[
+        float,
+        Setting("Share of a tier's quota at which blocks begin to be demoted or evicted.", Kind.PERCENTAGE),
+    ] = 0.95
+    watermark_low: Annotated[
+        float, Setting("Share of a tier's quota down to which they are.", Kind.PERCENTAGE)
+    ] = 0.85
+    scrub_interval_s: Annotated[
+        float,
+        Setting("Time in which the background scrub reads every cached block once; 0: never.", Kind.DURATION),
+    ] = 86_400.0
+
+
+class ProxyConfig(ProcessConfig, frozen=True, kw_only=True):
+    """The proxy: the S3 front-end."""
+
+    master: Annotated[tuple[str, ...], Setting("Addresses of the master.", Kind.ADDRESSES)] = (
+        "tcp://127.0.0.1:19998",
+    )
+    host: Annotated[str, Setting("Address on which S3 is served.", Kind.TEXT)] = "127.0.0.1"
+    port: Annotated[int, Setting("Port on which S3 is served.", Kind.COUNT)] = 39999
+    listen_fd: Annotated[
+        int,
+        Setting(
+            "Inherited descriptor of a listening socket to serve on instead of host and port; -1: none.",
+            Kind.COUNT,
+        ),
+    ] = -1
+    anonymous: Annotated[
+        str,
+        Setting(
+            "Whether unsigned requests are accepted; auto: on loopback only, and beyond it not without users.",
+            Kind.CHOICE,
+            ("auto", "yes", "no"),
+        ),
+    ] = "auto"
+    write_policy: Annotated[
+        str,
+        Setting(
+            "When a write is acknowledged, where the bucket says nothing else.",
+            Kind.CHOICE,
+            ("through", "cache_through", "async_through", "must_cache"),
+        ),
+    ] = "cache_through"
+    region: Annotated[str, Setting("Region that the endpoint answers to and reports.", Kind.TEXT)] = (
+        "us-east-1"
+    )
+    max_connections: Annotated[
+        int,
+        Setting(
+            "Client connections that one proxy process holds; more are closed at once.", Kind.COUNT, minimum=1
+        ),
+    ] = 4096
+    max_inflight_requests: Annotated[
+        int,
+        Setting("Requests that one proxy process works on; more get 503 SlowDown.", Kind.COUNT, minimum=1),
+    ] = 1024
+    header_timeout_s: Annotated[
+        float, Setting("Time in which a request's head must have arrived.", Kind.DURATION, minimum=0.05)
+    ] = 30.0
+    idle_timeout_s: Annotated[
+        float, Setting("Time for which an idle connection is kept open.", Kind.DURATION, minimum=0.05)
+    ] = 75.0
+    min_progress_timeout_s: Annotated[
+        float,
+        Setting(
+            "Time in which a body must move by at least one byte, in either direction.",
+            Kind.DURATION,
+            minimum=0.05,
+        ),
+    ] = 60.0
+    fd_cache_bytes: Annotated[
+        int, Setting("Bytes of blocks whose descriptors one proxy process may keep.", Kind.SIZE)
+    ] = 256 * _MIB
+    drain_s: Annotated[
+        float, Setting("Time that requests in flight get to finish when the proxy is stopped.", Kind.DURATION)
+    ] = 10.0
+    access_log: Annotated[bool, Setting("Log one line for each request.", Kind.SWITCH)] = False
+
+
+class UpConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`zerohop up`: one master, one worker and several proxies on this machine."""
+
+    data: Annotated[str, Setting("Folder that holds everything of the cluster.", Kind.PATH)] = "data"
+    host: Annotated[str, Setting("Address on which S3 is served.", Kind.TEXT)] = "127.0.0.1"
+    port: Annotated[int, Setting("Port on which S3 is served; 0: a free one.", Kind.COUNT)] = 39999
+    proxies: Annotated[int, Setting("Proxy processes; 0: one per core.", Kind.COUNT)] = 0
+    anonymous: Annotated[bool, Setting("Accept unsigned requests beyond loopback too.", Kind.SWITCH)] = False
+    start_timeout_s: Annotated[
+        float, Setting("Time in which each process must get ready.", Kind.DURATION, minimum=1)
+    ] = 60.0
