@@ -1,0 +1,187 @@
+"""The RPC client: typed calls to one server, over connections that come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from typing import Any, TypeVar
+
+from zerohop.errors import (
+    DeadlineExceeded,
+    OutcomeUnknown,
+    PeerUnavailable,
+    TransportError,
+)
+from zerohop.rpc.address import Address
+from zerohop.rpc.channel import UnaryChannel, open_channel
+from zerohop.rpc.message import Request, decode_response, encode
+from zerohop.rpc.server import secret_bytes
+
+__all__ = ["Backoff", "RpcClient"]
+
+R = TypeVar("R")
+
+CONNECT_TIMEOUT_S = 5.0
+
+
+class Backoff:
+    """When the next attempt to connect may be made: doubling waits with jitter, so that callers do not come in step."""
+
+    _FIRST_S = 0.02
+    _LAST_S = 1.0
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self.not_before = 0.0
+
+    def failed(self, now: float) -> None:
+        """An attempt has failed at `now`."""
+        wait_s = min(self._FIRST_S * 2 ** min(self._failures, 10), self._LAST_S)
+        self._failures += 1
+        self.not_before = now + wait_s * random.uniform(0.5, 1.0)
+
+    def succeeded(self) -> None:
+        """An attempt has succeeded: start over."""
+        self._failures = 0
+        self.not_before = 0.0
+
+
+class RpcClient:
+    """Calls one server. Connections are opened when they are needed and again when they were lost.
+
+    While the server cannot be reached calls fail at once with `PeerUnavailable`; attempts to connect are spaced by
+    `Backoff`. `wait_ready` is for callers who would rather wait. Use it on one event loop.
+    """
+
+    def __init__(
+        self,
+        address: str | Address,
+        *,
+        name: str,
+        cluster_secret: str | bytes | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.address = Address.parse(address)
+        self._name = name
+        self._secret = secret_bytes(cluster_secret)
+        self._ssl = ssl_context
+        self._channel: UnaryChannel | None = None
+        self._connecting: asyncio.Task[UnaryChannel] | None = None
+        self._backoff = Backoff()
+        self._closed = False
+
+    async def call(self, request: Request[R], *, timeout_s: float = 10.0, idempotent: bool = False) -> R:
+        """Sends `request`, returns its response.
+
+        Raises what the handler raised, or: `PeerUnavailable`, `Overloaded`, `DeadlineExceeded` (nothing was done);
+        `OutcomeUnknown` (sent, but the connection was lost or `timeout_s`, which covers everything, passed). With
+        `idempotent` a request on a connection that turned out to be dead is sent once more. Cancelling cancels the
+        handler.
+        """
+        channel = self._channel
+        if channel is not None and not channel.closed and not channel.write_paused:
+            first_timeout_s = timeout_s
+        else:
+            loop = asyncio.get_running_loop()
+            deadline = loop.time() + timeout_s
+            channel = await self._ready_channel(timeout_s)
+            first_timeout_s = deadline - loop.time()
+        payload = encode(request)
+        if not idempotent:
+            return decode_response(type(request), await self._exchange(channel, payload, first_timeout_s))
+        return decode_response(type(request), await self._exchange_twice(channel, payload, first_timeout_s))
+
+    async def _exchange(self, channel: UnaryChannel, payload: bytes, timeout_s: float) -> bytes:
+        call_id, future = channel.submit(payload, timeout_s)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            channel.cancel(call_id)
+            raise
+
+    async def _exchange_twice(self, channel: UnaryChannel, payload: bytes, timeout_s: float) -> bytes:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        try:
+            return await self._exchange(channel, payload, timeout_s)
+        except OutcomeUnknown:
+            if not channel.closed or loop.time() >= deadline:
+                raise
+        channel = await self._ready_channel(deadline - loop.time())
+        return await self._exchange(channel, payload, deadline - loop.time())
+
+    async def wait_ready(self, timeout_s: float) -> None:
+        """Returns once the server answers; tries until then. Raises why not, after `timeout_s`.
+
+        `IncompatiblePeer` and `PeerRejected` are raised at once: waiting does not help.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while True:
+            try:
+                await self._ready_channel(max(deadline - loop.time(), 0.001))
+                return
+            except PeerUnavailable:
+                wait_s = self._backoff.not_before - loop.time()
+                if self._closed or loop.time() + wait_s >= deadline:
+                    raise
+            await asyncio.sleep(max(wait_s, 0.001))
+
+    async def _ready_channel(self, timeout_s: float) -> UnaryChannel:
+        """The connection, opened if need be, with room in its write buffer."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        channel = self._channel
+        if channel is None or channel.closed:
+            channel = await self._connected(timeout_s)
+        if channel.write_paused:
+            try:
+                await channel.drain(deadline - loop.time())
+            except OutcomeUnknown as error:
+                raise PeerUnavailable(
+                    f"{self.address}: the connection was lost before the request was sent"
+                ) from error
+        return channel
+
+    async def _connected(self, timeout_s: float) -> UnaryChannel:
+        """Joins the attempt to connect that is being made, or makes one; a caller who gives up does not end it."""
+        if self._closed:
+            raise PeerUnavailable("the client is closed")
+        if self._connecting is None:
+            loop = asyncio.get_running_loop()
+            if loop.time() < self._backoff.not_before:
+                raise PeerUnavailable(f"{self.address} was unreachable a moment ago")
+            self._connecting = loop.create_task(self._connect(), name=f"connect {self.address}")
+            self._connecting.add_done_callback(self._connect_done)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(self._connecting)
+        except TimeoutError:
+            raise DeadlineExceeded(f"{self.address} did not answer in {timeout_s:g} s") from None
+
+    async def _connect(self) -> UnaryChannel:
+        loop = asyncio.get_running_loop()
+        channel = UnaryChannel(loop, self._name, self._secret)
+        try:
+            self._channel = await open_channel(channel, self.address, self._ssl, CONNECT_TIMEOUT_S)
+        except TransportError:
+            self._backoff.failed(loop.time())
+            raise
+        self._backoff.succeeded()
+        return channel
+
+    def _connect_done(self, task: asyncio.Task[Any]) -> None:
+        self._connecting = None
+        if not task.cancelled():
+            task.exception()  # its waiters have it; with none left nobody needs it
+
+    async def close(self) -> None:
+        """Closes all connections; calls that run fail."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
+        if self._channel is not None:
+            self._channel.close()
+            await self._channel.gone(timeout_s=1.0)
