@@ -47,7 +47,7 @@ class BucketPage(Record):
     next_after: str  # "" when this was the last page
 
 
-class CreateBucket(Request[BucketResult], tag="create_bucket"):
+class CreateBucket(Request[BucketResult], tag="create_bucket", kw_only=True):
     """Raises BucketAlreadyOwned, BucketAlreadyExists. The bucket belongs to `caller.user`."""
 
     caller: Caller
@@ -56,14 +56,14 @@ class CreateBucket(Request[BucketResult], tag="create_bucket"):
     mutation: bytes
 
 
-class GetBucket(Request[BucketResult], tag="get_bucket"):
+class GetBucket(Request[BucketResult], tag="get_bucket", kw_only=True):
     """Raises BucketNotFound."""
 
     caller: Caller
     bucket: str
 
 
-class DeleteBucket(Request[Empty], tag="delete_bucket"):
+class DeleteBucket(Request[Empty], tag="delete_bucket", kw_only=True):
     """Raises BucketNotFound, BucketNotEmpty. Open uploads do not keep a bucket: they are aborted with it."""
 
     caller: Caller
@@ -71,7 +71,7 @@ class DeleteBucket(Request[Empty], tag="delete_bucket"):
     mutation: bytes
 
 
-class ListBuckets(Request[BucketPage], tag="list_buckets"):
+class ListBuckets(Request[BucketPage], tag="list_buckets", kw_only=True):
     """The caller's buckets (all of them for an administrator), by name."""
 
     caller: Caller
@@ -107,7 +107,7 @@ class ObjectResult(Record):
     holders: dict[bytes, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
 
-class LookupObject(Request[ObjectResult], tag="lookup_object"):
+class LookupObject(Request[ObjectResult], tag="lookup_object", kw_only=True):
     """The current version, or the one of `version_id`. The hot path: answered from two or three point reads.
 
     Raises BucketNotFound, KeyNotFound, VersionNotFound. With `with_data=False` (HEAD) no inline data is read.
@@ -129,7 +129,7 @@ class ManifestPage(Record):
     holders: dict[bytes, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
 
-class ReadManifest(Request[ManifestPage], tag="read_manifest"):
+class ReadManifest(Request[ManifestPage], tag="read_manifest", kw_only=True):
     """At most `limit` segments of `manifest`, from the one that covers byte `offset`, or from the part number
     `part_number` (1-based) when that is given. Raises ContentNotFound.
     """
@@ -140,7 +140,7 @@ class ReadManifest(Request[ManifestPage], tag="read_manifest"):
     limit: int = 256
 
 
-class PutObject(Request[ObjectResult], tag="put_object"):
+class PutObject(Request[ObjectResult], tag="put_object", kw_only=True):
     """Makes `record` the current version of its key. The master sets modified_ms, version_id and sequence.
 
     Either `data` holds the bytes (at most `inline_max_bytes`), or `contents` the ones that `record.segments` names.
@@ -156,7 +156,7 @@ class PutObject(Request[ObjectResult], tag="put_object"):
     mutation: bytes
 
 
-class CopyObject(Request[ObjectResult], tag="copy_object"):
+class CopyObject(Request[ObjectResult], tag="copy_object", kw_only=True):
     """Copies by reference: the new object shares the contents of the source, or its inline data is copied.
 
     `record` gives headers and metadata (the proxy has applied the metadata directive); size, ETag, parts and
@@ -175,7 +175,7 @@ class CopyObject(Request[ObjectResult], tag="copy_object"):
     mutation: bytes
 
 
-class RenameObject(Request[ObjectResult], tag="rename_object"):
+class RenameObject(Request[ObjectResult], tag="rename_object", kw_only=True):
     """Moves one object to another key, of the same or another bucket, in one commit that moves no bytes.
 
     Raises BucketNotFound, KeyNotFound, NeedsBytes, PreconditionFailed (target exists and not `overwrite`).
@@ -211,7 +211,7 @@ class DeleteResult(Record):
     outcomes: tuple[DeleteOutcome, ...]
 
 
-class DeleteObjects(Request[DeleteResult], tag="delete_objects"):
+class DeleteObjects(Request[DeleteResult], tag="delete_objects", kw_only=True):
     """Deletes up to 1,000 keys; each succeeds or fails for itself. DeleteObject is this with one target."""
 
     caller: Caller
@@ -250,7 +250,7 @@ class ObjectPage(Record):
     owner: str
 
 
-class ListObjects(Request[ObjectPage], tag="list_objects"):
+class ListObjects(Request[ObjectPage], tag="list_objects", kw_only=True):
     """One page in key order. `after` is exclusive unless `inclusive`; an `after` that is itself a common prefix of
     this listing skips all of that group. Costs the page, never the bucket. Raises BucketNotFound.
     """
@@ -272,7 +272,7 @@ class VersionPage(Record):
     owner: str
 
 
-class ListObjectVersions(Request[VersionPage], tag="list_object_versions"):
+class ListObjectVersions(Request[VersionPage], tag="list_object_versions", kw_only=True):
     caller: Caller
     bucket: str
     prefix: str = ""
@@ -289,7 +289,7 @@ class UploadResult(Record):
     upload: UploadRecord
 
 
-class CreateUpload(Request[UploadResult], tag="create_upload"):
+class CreateUpload(Request[UploadResult], tag="create_upload", kw_only=True):
     """Opens an upload for `template.key`. Raises BucketNotFound."""
 
     caller: Caller
@@ -300,7 +300,7 @@ class CreateUpload(Request[UploadResult], tag="create_upload"):
     mutation: bytes
 
 
-class GetUpload(Request[UploadResult], tag="get_upload"):
+class GetUpload(Request[UploadResult], tag="get_upload", kw_only=True):
     """An open upload. Raises BucketNotFound, UploadNotFound (also when completed or aborted)."""
 
     caller: Caller
@@ -313,7 +313,7 @@ class PartResult(Record):
     part: PartRecord
 
 
-class PutPart(Request[PartResult], tag="put_part"):
+class PutPart(Request[PartResult], tag="put_part", kw_only=True):
     """Stores or replaces a part of an open upload. `content` is None for an empty part.
 
     Raises BucketNotFound, UploadNotFound, SessionFenced, OperationConflict.
@@ -328,7 +328,7 @@ class PutPart(Request[PartResult], tag="put_part"):
     mutation: bytes
 
 
-class CopyPart(Request[PartResult], tag="copy_part"):
+class CopyPart(Request[PartResult], tag="copy_part", kw_only=True):
     """A part that shares the one content of a whole source object. Raises KeyNotFound, Conflict, UploadNotFound,
     NeedsBytes (the source is inline, has several contents, or is not persisted).
     """
@@ -351,7 +351,7 @@ class PartPage(Record):
     upload: UploadRecord
 
 
-class ListParts(Request[PartPage], tag="list_parts"):
+class ListParts(Request[PartPage], tag="list_parts", kw_only=True):
     """Parts of an open upload by number, after `after`. Raises BucketNotFound, UploadNotFound."""
 
     caller: Caller
@@ -367,7 +367,7 @@ class ListedPart(Record):
     etag: str
 
 
-class CompleteUpload(Request[ObjectResult], tag="complete_upload"):
+class CompleteUpload(Request[ObjectResult], tag="complete_upload", kw_only=True):
     """Makes the listed parts (all of them in order where `parts` is None) the object; idempotent for the same list.
 
     Metadata only: no byte moves. `min_part_bytes` applies to all parts but the last. `checksums` are those of the
@@ -387,7 +387,7 @@ class CompleteUpload(Request[ObjectResult], tag="complete_upload"):
     mutation: bytes
 
 
-class AbortUpload(Request[Empty], tag="abort_upload"):
+class AbortUpload(Request[Empty], tag="abort_upload", kw_only=True):
     """Raises BucketNotFound, UploadNotFound."""
 
     caller: Caller
@@ -404,7 +404,7 @@ class UploadPage(Record):
     next_upload_id: str
 
 
-class ListUploads(Request[UploadPage], tag="list_uploads"):
+class ListUploads(Request[UploadPage], tag="list_uploads", kw_only=True):
     """Open uploads by key, then by time of creation."""
 
     caller: Caller
@@ -429,7 +429,7 @@ class UserPage(Record):
     generation: int
 
 
-class AddUser(Request[UserResult], tag="add_user"):
+class AddUser(Request[UserResult], tag="add_user", kw_only=True):
     """Raises UserAlreadyExists (name, access key or canonical id taken)."""
 
     caller: Caller
@@ -437,7 +437,7 @@ class AddUser(Request[UserResult], tag="add_user"):
     mutation: bytes
 
 
-class RemoveUser(Request[Empty], tag="remove_user"):
+class RemoveUser(Request[Empty], tag="remove_user", kw_only=True):
     """Raises UserNotFound. Buckets of the user stay, owned by a canonical id that nobody can sign for."""
 
     caller: Caller
@@ -445,19 +445,19 @@ class RemoveUser(Request[Empty], tag="remove_user"):
     mutation: bytes
 
 
-class ListUsers(Request[UserPage], tag="list_users"):
+class ListUsers(Request[UserPage], tag="list_users", kw_only=True):
     """All users by name, with their secret keys blanked."""
 
     caller: Caller
 
 
-class GetCredential(Request[UserResult], tag="get_credential"):
+class GetCredential(Request[UserResult], tag="get_credential", kw_only=True):
     """The user whose access key this is, with that one credential. For proxies only. Raises UserNotFound."""
 
     access_key: str
 
 
-class GetUsersById(Request[UserPage], tag="get_users_by_id"):
+class GetUsersById(Request[UserPage], tag="get_users_by_id", kw_only=True):
     """The users of these canonical ids, for display names; unknown ids are left out. No credentials."""
 
     canonical_ids: tuple[str, ...]
@@ -471,7 +471,7 @@ class WorkerRegistered(Record):
     settings: ClusterSettings
 
 
-class RegisterWorker(Request[WorkerRegistered], tag="register_worker"):
+class RegisterWorker(Request[WorkerRegistered], tag="register_worker", kw_only=True):
     """A worker starts or comes back: it gets a new session, and the one before is fenced off.
 
     `under_store_id` names the store behind the worker; all workers of a cluster share one (ConfigError).
@@ -487,7 +487,7 @@ class RegisterWorker(Request[WorkerRegistered], tag="register_worker"):
     tiers: tuple[TierUse, ...]
 
 
-class WorkerHeartbeat(Request[Empty], tag="worker_heartbeat"):
+class WorkerHeartbeat(Request[Empty], tag="worker_heartbeat", kw_only=True):
     """Raises SessionFenced when the master has given the worker up or has restarted: register anew."""
 
     worker_id: str
@@ -496,7 +496,7 @@ class WorkerHeartbeat(Request[Empty], tag="worker_heartbeat"):
     draining: bool = False
 
 
-class UnregisterWorker(Request[Empty], tag="unregister_worker"):
+class UnregisterWorker(Request[Empty], tag="unregister_worker", kw_only=True):
     """A worker leaves in an orderly way: it is not waited for."""
 
     worker_id: str
@@ -513,7 +513,7 @@ class ClusterView(Record):
     user_count: int
 
 
-class ProxyHeartbeat(Request[ClusterView], tag="proxy_heartbeat"):
+class ProxyHeartbeat(Request[ClusterView], tag="proxy_heartbeat", kw_only=True):
     """A proxy or native client that reads: `oldest_read_ms` is how long ago its oldest read in flight began (0: none).
 
     Contents that were replaced after that moment are not collected while the heartbeats last.
@@ -526,7 +526,7 @@ class ProxyHeartbeat(Request[ClusterView], tag="proxy_heartbeat"):
     oldest_read_ms: int = 0
 
 
-class GetClusterView(Request[ClusterView], tag="get_cluster_view"):
+class GetClusterView(Request[ClusterView], tag="get_cluster_view", kw_only=True):
     """The view, for clients that hold no read open."""
 
 
@@ -550,14 +550,14 @@ class ClusterReport(Record):
     proxies: tuple[ProxyInfo, ...]
 
 
-class GetReport(Request[ClusterReport], tag="get_report"):
+class GetReport(Request[ClusterReport], tag="get_report", kw_only=True):
     caller: Caller
 
 
 # ------------------------------------------------------------------------------------------------ contents
 
 
-class MarkPersisted(Request[Empty], tag="mark_persisted"):
+class MarkPersisted(Request[Empty], tag="mark_persisted", kw_only=True):
     """A worker has persisted contents of its own. Raises SessionFenced. Idempotent; unknown contents are skipped."""
 
     worker_id: str
@@ -571,7 +571,7 @@ class ContentStates(Record):
     states: tuple[str, ...]
 
 
-class GetContentStates(Request[ContentStates], tag="get_content_states"):
+class GetContentStates(Request[ContentStates], tag="get_content_states", kw_only=True):
     contents: tuple[bytes, ...]
 
 
@@ -580,7 +580,7 @@ class UnpersistedPage(Record):
     next_after: bytes  # b"" when this was the last page
 
 
-class ListUnpersisted(Request[UnpersistedPage], tag="list_unpersisted"):
+class ListUnpersisted(Request[UnpersistedPage], tag="list_unpersisted", kw_only=True):
     """Contents that only this worker holds (index `q`): what it must persist after a restart."""
 
     worker_id: str

@@ -26,7 +26,7 @@ class ContentWritten(Record):
     )
 
 
-class WriteContent(Request[ContentWritten], tag="write_content"):
+class WriteContent(Request[ContentWritten], tag="write_content", kw_only=True):
     """Stream in: the bytes follow. `expected_bytes` is the announced length, or -1 when it is not known.
 
     A stream that is cut leaves nothing. The content stays the worker's own (and is deleted by the sweep) until a
@@ -37,7 +37,7 @@ class WriteContent(Request[ContentWritten], tag="write_content"):
     expected_bytes: int = -1
 
 
-class DiscardContents(Request[Empty], tag="discard_contents"):
+class DiscardContents(Request[Empty], tag="discard_contents", kw_only=True):
     """The writer will not commit these contents of this worker's session: they may be deleted at once.
 
     Only for contents whose commit was never sent, or was refused for certain.
@@ -56,7 +56,7 @@ class ReadStarted(Record):
     source: str
 
 
-class ReadContent(Request[ReadStarted], tag="read_content"):
+class ReadContent(Request[ReadStarted], tag="read_content", kw_only=True):
     """Stream out: bytes [offset, offset + length) of a content of `content_length` bytes.
 
     `cache`: keep what had to be fetched. Raises ContentNotFound, ContentLost, UnderStoreFailed.
@@ -81,7 +81,7 @@ class BlocksOpened(Record):
     blocks: tuple[BlockHandle, ...]
 
 
-class OpenBlocks(Request[BlocksOpened], tag="open_blocks"):
+class OpenBlocks(Request[BlocksOpened], tag="open_blocks", kw_only=True):
     """Descriptor socket: read-only descriptors of blocks [first_index, first_index + count) of a content.
 
     May return fewer than asked, at least one. A block that is not cached is fetched from the under-store first
@@ -113,7 +113,7 @@ class ReturnBlocks(Record):
 # ----------------------------------------------------------------------------------------- administration
 
 
-class DeleteContents(Request[Empty], tag="delete_contents"):
+class DeleteContents(Request[Empty], tag="delete_contents", kw_only=True):
     """Master only: the contents are dead. Drops their blocks; `under_store`: deletes them there as well."""
 
     contents: tuple[bytes, ...]
@@ -124,7 +124,7 @@ class CachedBytes(Record):
     cached: tuple[int, ...]
 
 
-class GetCachedBytes(Request[CachedBytes], tag="get_cached_bytes"):
+class GetCachedBytes(Request[CachedBytes], tag="get_cached_bytes", kw_only=True):
     """How many bytes of each content this worker has in its tiers, in order. At most 10,000 contents a call."""
 
     contents: tuple[Segment, ...]
@@ -137,7 +137,7 @@ class ContentPage(Record):
     next_after: bytes  # b"" when this was the last page
 
 
-class ListContents(Request[ContentPage], tag="list_contents"):
+class ListContents(Request[ContentPage], tag="list_contents", kw_only=True):
     """Master's sweep: contents in the under-store (and unpersisted ones in the tiers of this worker) in the order
     of their ids, older than `older_than_s`, without those that writers of this worker hold open.
     """
@@ -147,7 +147,7 @@ class ListContents(Request[ContentPage], tag="list_contents"):
     limit: int = 1000
 
 
-class PinContents(Request[Empty], tag="pin_contents"):
+class PinContents(Request[Empty], tag="pin_contents", kw_only=True):
     """Keeps blocks of these contents from eviction (or releases them)."""
 
     contents: tuple[Segment, ...]
@@ -165,5 +165,5 @@ class WorkerReport(Record):
     unpersisted_contents: int
 
 
-class GetWorkerReport(Request[WorkerReport], tag="get_worker_report"):
+class GetWorkerReport(Request[WorkerReport], tag="get_worker_report", kw_only=True):
     """State of the worker, for reports and tests."""
