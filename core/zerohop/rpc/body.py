@@ -68,6 +68,11 @@ class BodyReader:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    @property
+    def finished(self) -> bool:
+        """Whether it came to its end and everything has been read."""
+        return self.ended and not self._chunks
+
     # The reader's side.
 
     async def read(self, max_bytes: int = HIGH_WATER_BYTES) -> memoryview:

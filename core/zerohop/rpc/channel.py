@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import struct
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from zerohop.errors import (
     ConfigError,
@@ -68,9 +68,13 @@ class Channel(Wire):
             return
         for answer in self._handshake.receive(kind, bytes(payload)):
             self.send(answer)
-        if self._handshake.done and not self.opened.done():
+        self._check_opened()
+
+    def _check_opened(self) -> None:
+        peer = self._handshake.peer
+        if self._handshake.done and peer is not None and not self.opened.done():
             self._decoder.max_payload_bytes = MAX_PAYLOAD_BYTES
-            self.opened.set_result(cast("Hello", self._handshake.peer))
+            self.opened.set_result(peer)
 
     def _answer(self, kind: int, call_id: int, payload: bytes | memoryview) -> None:
         """A frame after the handshake."""

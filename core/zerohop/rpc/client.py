@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from zerohop.errors import (
@@ -14,9 +16,11 @@ from zerohop.errors import (
     TransportError,
 )
 from zerohop.rpc.address import Address
-from zerohop.rpc.channel import UnaryChannel, open_channel
+from zerohop.rpc.body import BodyReader
+from zerohop.rpc.channel import ChannelT, UnaryChannel, open_channel
+from zerohop.rpc.handshake import secret_bytes
 from zerohop.rpc.message import Request, decode_response, encode
-from zerohop.rpc.server import secret_bytes
+from zerohop.rpc.streams import StreamChannel, StreamPool, StreamSink, StreamSource, head_within
 
 __all__ = ["Backoff", "RpcClient"]
 
@@ -69,6 +73,7 @@ class RpcClient:
         self._channel: UnaryChannel | None = None
         self._connecting: asyncio.Task[UnaryChannel] | None = None
         self._backoff = Backoff()
+        self._pool: StreamPool | None = None
         self._closed = False
 
     async def call(self, request: Request[R], *, timeout_s: float = 10.0, idempotent: bool = False) -> R:
@@ -111,6 +116,65 @@ class RpcClient:
         channel = await self._ready_channel(deadline - loop.time())
         return await self._exchange(channel, payload, deadline - loop.time())
 
+    @asynccontextmanager
+    async def open_stream_in(
+        self, request: Request[R], *, timeout_s: float = 30.0
+    ) -> AsyncGenerator[StreamSink[R], None]:
+        """Opens a stream to the server. `timeout_s` is what may pass without any byte moving, not the total."""
+        channel, _ = await self._streams().acquire(timeout_s)
+        clean = False
+        try:
+            sink = StreamSink(channel, request, timeout_s)
+            yield sink
+            clean = sink.finished
+        finally:
+            self._streams().release(channel, clean=clean)
+
+    @asynccontextmanager
+    async def open_stream_out(
+        self, request: Request[R], *, timeout_s: float = 30.0
+    ) -> AsyncGenerator[StreamSource[R], None]:
+        """Opens a stream from the server, and waits for its response. `timeout_s` as above.
+
+        A stream only reads, so a request on a pooled connection that turned out to be dead is sent once more.
+        """
+        channel, head, body = await self._begin_stream_out(request, timeout_s)
+        clean = False
+        try:
+            source = StreamSource(decode_response(type(request), head), body)
+            yield source
+            clean = body.finished
+        finally:
+            self._streams().release(channel, clean=clean)
+
+    async def _begin_stream_out(
+        self, request: Request[R], timeout_s: float
+    ) -> tuple[StreamChannel, bytes, BodyReader]:
+        while True:
+            channel, reused = await self._streams().acquire(timeout_s)
+            try:
+                head, body = channel.begin(encode(request), timeout_s)
+                return channel, await head_within(head, timeout_s), body
+            except OutcomeUnknown:
+                self._streams().release(channel, clean=False)
+                if not (reused and channel.closed):
+                    raise
+            except BaseException:
+                self._streams().release(channel, clean=False)
+                raise
+
+    def _streams(self) -> StreamPool:
+        if self._pool is None:
+            self._pool = StreamPool(self._connect_stream)
+        return self._pool
+
+    async def _connect_stream(self, timeout_s: float) -> StreamChannel:
+        loop = asyncio.get_running_loop()
+        self._check_backoff(loop.time())
+        return await self._open(
+            StreamChannel(loop, self._name, self._secret), min(timeout_s, CONNECT_TIMEOUT_S)
+        )
+
     async def wait_ready(self, timeout_s: float) -> None:
         """Returns once the server answers; tries until then. Raises why not, after `timeout_s`.
 
@@ -150,8 +214,7 @@ class RpcClient:
             raise PeerUnavailable("the client is closed")
         if self._connecting is None:
             loop = asyncio.get_running_loop()
-            if loop.time() < self._backoff.not_before:
-                raise PeerUnavailable(f"{self.address} was unreachable a moment ago")
+            self._check_backoff(loop.time())
             self._connecting = loop.create_task(self._connect(), name=f"connect {self.address}")
             self._connecting.add_done_callback(self._connect_done)
         try:
@@ -160,13 +223,20 @@ class RpcClient:
         except TimeoutError:
             raise DeadlineExceeded(f"{self.address} did not answer in {timeout_s:g} s") from None
 
+    def _check_backoff(self, now: float) -> None:
+        if now < self._backoff.not_before:
+            raise PeerUnavailable(f"{self.address} was unreachable a moment ago")
+
     async def _connect(self) -> UnaryChannel:
-        loop = asyncio.get_running_loop()
-        channel = UnaryChannel(loop, self._name, self._secret)
+        channel = UnaryChannel(asyncio.get_running_loop(), self._name, self._secret)
+        self._channel = await self._open(channel, CONNECT_TIMEOUT_S)
+        return channel
+
+    async def _open(self, channel: ChannelT, timeout_s: float) -> ChannelT:
         try:
-            self._channel = await open_channel(channel, self.address, self._ssl, CONNECT_TIMEOUT_S)
+            await open_channel(channel, self.address, self._ssl, timeout_s)
         except TransportError:
-            self._backoff.failed(loop.time())
+            self._backoff.failed(asyncio.get_running_loop().time())
             raise
         self._backoff.succeeded()
         return channel
@@ -185,3 +255,5 @@ class RpcClient:
         if self._channel is not None:
             self._channel.close()
             await self._channel.gone(timeout_s=1.0)
+        if self._pool is not None:
+            await self._pool.close()

@@ -62,6 +62,13 @@ class Hello(msgspec.Struct, kw_only=True):
 _hello_decoder = msgspec.msgpack.Decoder(Hello)
 
 
+def secret_bytes(secret: str | bytes | None) -> bytes | None:
+    """A cluster secret as bytes; an empty one counts as none."""
+    if not secret:
+        return None
+    return secret.encode() if isinstance(secret, str) else secret
+
+
 def own_hello(process: str, *, secret: bool) -> Hello:
     """The HELLO of this process."""
     return Hello(

@@ -72,7 +72,7 @@ def _response_decoder(request_class: type[Request[R]]) -> msgspec.msgpack.Decode
 def decode_response(request_class: type[Request[R]], payload: bytes) -> R:
     """The typed response to a request of that class. Raises `ProtocolViolation`."""
     try:
-        return _response_decoder(request_class).decode(payload)
+        response: R = _response_decoder(request_class).decode(payload)
     except msgspec.DecodeError as error:
         raise ProtocolViolation(
             f"the response to {operation(request_class)} cannot be decoded: {error}"

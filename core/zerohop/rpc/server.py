@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from zerohop.errors import Overloaded, PeerUnavailable
 from zerohop.rpc.address import Address
 from zerohop.rpc.call import Call, StreamInCall, StreamOutCall
+from zerohop.rpc.handshake import secret_bytes
 from zerohop.rpc.listener import UnixSocketFile, check_exposure, start_listening
 from zerohop.rpc.message import MessageSet, Request, response_type
 from zerohop.rpc.session import Session
@@ -31,13 +32,6 @@ MAX_CONNECTIONS = 1024
 MAX_CALLS_PER_CONNECTION = 1024
 MAX_CALLS = 4096
 """Handlers running as tasks. More are answered `Overloaded` at once: dying early is better than dying late."""
-
-
-def secret_bytes(secret: str | bytes | None) -> bytes | None:
-    """A cluster secret as bytes; an empty one counts as none."""
-    if not secret:
-        return None
-    return secret.encode() if isinstance(secret, str) else secret
 
 
 class RpcServer:

@@ -39,7 +39,7 @@ class Wire(asyncio.Protocol):
         self._decoder = FrameDecoder(MAX_HANDSHAKE_PAYLOAD_BYTES)
         self._out: list[bytes] = []
         self._out_bytes = 0
-        self._flush_planned = False
+        self._flush_planned = False  # or not needed: frames are being taken, and a flush comes after them
         self._draining: list[asyncio.Future[None]] = []
         self._stall_timer: asyncio.TimerHandle | None = None
         self.write_paused = False
@@ -99,6 +99,7 @@ class Wire(asyncio.Protocol):
     # Reading
 
     def _take_frames(self) -> None:
+        planned, self._flush_planned = self._flush_planned, True
         try:
             for kind, call_id, payload in self._decoder.frames():
                 self._frame(kind, call_id, payload)
@@ -108,6 +109,7 @@ class Wire(asyncio.Protocol):
             self._bad_peer(error)
             self.flush()
             self.transport.close()
+        self._flush_planned = planned
         self.flush()
 
     # Writing
