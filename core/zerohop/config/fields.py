@@ -38,7 +38,7 @@ class Kind(enum.Enum):
 
     TEXT = "text"
     PATH = "a path"
-    ADDRESSES = "addresses such as tcp://10.0.0.1:19998 or unix:///run/zerohop/master.sock"
+    ADDRESSES = "addresses such as tcp://10.0.0.1:19998, tls://... or unix:/run/zerohop/master.sock"
     SIZE = "a size such as 64MiB or 10GB"
     QUOTA = "a size such as 10GB, 0 for none, or auto"
     DURATION = "a duration such as 500ms, 10s or 5m"
@@ -63,7 +63,8 @@ class Setting:
         """What a value must look like, for an error message."""
         if self.kind is Kind.CHOICE:
             return "one of " + ", ".join(self.choices)
-        return self.kind.value + (f", at least {self.minimum:g}" if self.minimum else "")
+        bound = f", at least {self.minimum:g}" if self.minimum else ""
+        return f"{self.kind.value}{bound}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def _read_addresses(raw: object) -> tuple[str, ...]:
     addresses = tuple(item.strip() for item in items if item.strip())
     for address in addresses:
         scheme, _, rest = address.partition("://")
-        good = rest.startswith("/") if scheme == "unix" else scheme == "tcp" and _has_port(rest)
+        good = address.startswith("unix:/") or (scheme in ("tcp", "tls") and _has_port(rest))
         if not good:
             raise ValueError(f"{address!r}: expected {Kind.ADDRESSES.value}")
     return addresses

@@ -222,3 +222,7 @@ class UpConfig(msgspec.Struct, frozen=True, kw_only=True):
     start_timeout_s: Annotated[
         float, Setting("Time in which each process must get ready.", Kind.DURATION, minimum=1)
     ] = 60.0
+    restarts_per_minute: Annotated[
+        int,
+        Setting("Restarts of one process within a minute after which the cluster stops instead.", Kind.COUNT),
+    ] = 5

@@ -131,11 +131,10 @@ def _environment(table: str, environ: Mapping[str, str]) -> dict[str, str]:
     known = {_variable(table, name): name for name in _known(table)}
     found: dict[str, str] = {}
     for variable, value in environ.items():
-        if not variable.startswith(prefix):
-            continue
-        if variable not in known:
+        if variable in known:
+            found[known[variable]] = value
+        elif variable.startswith(prefix):
             raise ConfigError(_unknown(f"environment: unknown variable {variable}", variable, known))
-        found[known[variable]] = value
     return found
 
 
@@ -144,6 +143,8 @@ def _known(table: str) -> list[str]:
 
 
 def _variable(table: str, name: str) -> str:
+    if (table, name) == ("up", "data"):
+        return f"{_ENVIRONMENT}DATA"  # the client commands find the cluster by the same variable
     # The shared secret is ZEROHOP_CLUSTER_SECRET, not ZEROHOP_CLUSTER_CLUSTER_SECRET.
     short = name.removeprefix("cluster_") if table == _SHARED else name
     return f"{_ENVIRONMENT}{table}_{short}".upper()

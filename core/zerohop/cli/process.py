@@ -1,0 +1,112 @@
+"""`zerohop master|worker|proxy`: the shell around one process of a cluster.
+
+It loads the configuration, sets up logging, signals and the event loop, announces readiness with one line on
+standard output, and runs the process until SIGTERM or SIGINT asks it to drain and stop; a second signal ends it at
+once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+import click
+import uvloop
+
+from zerohop.cli.config_flags import flags_of, load_config
+from zerohop.cli.exit_codes import FAILED
+from zerohop.config import MasterConfig, ProcessConfig, ProxyConfig, WorkerConfig
+from zerohop.logs import configure_logs
+
+__all__ = ["master", "proxy", "worker"]
+
+_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+class _Run(Protocol):
+    """What each process package exposes as `process.run`."""
+
+    def __call__(
+        self, config: Any, *, ready: Callable[[str], None], stop: asyncio.Event
+    ) -> Awaitable[None]: ...
+
+
+def _supervised(command: Decorated) -> Decorated:
+    """The two flags by which the supervisor names its child and tells its own pid."""
+    command = click.option("--process-name", hidden=True)(command)
+    return click.option("--supervisor-pid", type=int, hidden=True)(command)
+
+
+@click.command()
+@flags_of(MasterConfig)
+@_supervised
+def master(config_file: Path | None, **flags: Any) -> None:
+    """Run the master: namespace and cluster membership."""
+    _run_process("zerohop_master.process", MasterConfig, config_file, flags)
+
+
+@click.command()
+@flags_of(WorkerConfig)
+@_supervised
+def worker(config_file: Path | None, **flags: Any) -> None:
+    """Run a worker: cached blocks over the under-store."""
+    _run_process("zerohop_worker.process", WorkerConfig, config_file, flags)
+
+
+@click.command()
+@flags_of(ProxyConfig)
+@_supervised
+def proxy(config_file: Path | None, **flags: Any) -> None:
+    """Run a proxy: the S3 front-end."""
+    _run_process("zerohop_proxy.process", ProxyConfig, config_file, flags)
+
+
+def _run_process(
+    module: str, struct: type[ProcessConfig], config_file: Path | None, flags: dict[str, Any]
+) -> None:
+    supervisor_pid = flags.pop("supervisor_pid")
+    if supervisor_pid is not None:
+        _die_with(supervisor_pid)
+    kind = module.removeprefix("zerohop_").partition(".")[0]
+    name = flags.pop("process_name") or kind
+    config = load_config(struct, config_file, flags).config
+    configure_logs(name, form=config.log_format, level=config.log_level)
+    run: _Run = importlib.import_module(module).run
+    uvloop.run(_until_stopped(run, config, name))
+
+
+def _die_with(supervisor_pid: int) -> None:
+    """Makes the kernel kill this process when the supervisor is gone, however it went.
+
+    The alternative, a pipe that ends when the supervisor does, needs this process to be well enough to notice; the
+    signal also reaches one that hangs or is stopped. It is not sent to who asks too late, hence the look at the
+    parent afterwards.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != supervisor_pid:
+        sys.exit(FAILED)
+
+
+async def _until_stopped(run: _Run, config: ProcessConfig, name: str) -> None:
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(128 + signal.SIGTERM)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    await run(config, ready=lambda text: click.echo(f"{name} ready {text}".rstrip()), stop=stop)

@@ -1,0 +1,167 @@
+"""The supervisor behind `zerohop up`: one master, one worker and several proxies as child processes.
+
+It starts them in that order, each when the one before is ready; starts a crashed one again, within a bound; and
+stops them in the opposite order, so that what is in flight can finish. It owns the sockets of the S3 port and the
+lock of the data folder, and hands both down: a proxy that is restarted finds its connections waiting.
+
+Concurrency: everything runs on one event loop. One task per child watches it, restarts included; `_stop` and
+`_kill` only set events, and `run` alone takes the cluster down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from zerohop.cli.child import Child, ChildSpec, StartFailed, stop_children
+from zerohop.cli.data_folder import DataFolder, RunningCluster
+from zerohop.cli.exit_codes import ExitCode
+from zerohop.cli.restart_policy import RestartPolicy
+from zerohop.clock import Clock
+
+__all__ = ["Supervisor"]
+
+_log = logging.getLogger(__name__)
+
+_STOP_TIMEOUT_S: Final = 30.0
+"""What the worker and the master each get for their stop; both have nothing left to wait for but the disk."""
+
+
+class Supervisor:
+    """Runs one cluster on one data folder. Used once."""
+
+    def __init__(
+        self,
+        *,
+        folder: DataFolder,
+        specs: Sequence[ChildSpec],
+        sockets: Sequence[socket.socket],
+        running: RunningCluster,
+        start_timeout_s: float,
+        drain_s: float,
+        restarts_per_minute: int,
+        clock: Clock,
+        say: Callable[[str], None],
+    ) -> None:
+        """`specs` are master, worker and proxies, in this order; `say` prints a line for the user."""
+        self._folder = folder
+        self._specs = specs
+        self._sockets = sockets
+        self._running = running
+        self._start_timeout_s = start_timeout_s
+        self._drain_s = drain_s
+        self._clock = clock
+        self._say = say
+        self._policies = {spec.name: RestartPolicy(restarts_per_minute) for spec in specs}
+        self._children: dict[str, Child] = {}
+        self._stopping = asyncio.Event()
+        self._exit_status: int = ExitCode.OK
+
+    async def run(self, on_ready: Callable[[], None]) -> int:
+        """Starts everything, calls `on_ready`, and returns the exit status once everything has ended."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        watchers: list[asyncio.Task[None]] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                starting = group.create_task(self._start_all())
+                stopped = group.create_task(self._stopping.wait())
+                await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
+                if not self._stopping.is_set() and starting.done() and starting.result():
+                    on_ready()
+                    watchers = [group.create_task(self._watch(spec)) for spec in self._specs]
+                    await self._stopping.wait()
+                self._stopping.set()
+                for task in (starting, *watchers):
+                    task.cancel()
+            await self._stop_all()
+        finally:
+            for child in self._children.values():
+                child.signal(signal.SIGKILL)
+            self._close()
+        return self._exit_status
+
+    # ------------------------------------------------------------------------------------------------- starting
+
+    async def _start_all(self) -> bool:
+        """Whether all are ready. The first proxy comes alone, so that what it refuses is said once."""
+        master, worker, first, *further = self._specs
+        try:
+            for spec in (master, worker, first):
+                self._say(await self._start(spec))
+            for line in await asyncio.gather(*(self._start(spec) for spec in further)):
+                self._say(line)
+        except StartFailed as error:
+            _log.error("%s; its last lines above say why", error)
+            self._exit_status = max(error.returncode or 0, ExitCode.FAILED)
+            return False
+        self._describe()
+        return True
+
+    async def _start(self, spec: ChildSpec) -> str:
+        child = self._children[spec.name] = await Child.start(spec)
+        return await child.wait_ready(self._start_timeout_s)
+
+    def _describe(self) -> None:
+        pids = {name: child.pid for name, child in self._children.items()}
+        self._folder.describe(msgspec.structs.replace(self._running, pids=self._running.pids | pids))
+
+    # ------------------------------------------------------------------------------------------------- watching
+
+    async def _watch(self, spec: ChildSpec) -> None:
+        """Starts the child again whenever it ends, until the cluster stops or there were too many crashes."""
+        while True:
+            status = await self._children[spec.name].wait()
+            delay_s = self._policies[spec.name].delay_after_crash(self._clock.monotonic_s())
+            if delay_s is None or status == ExitCode.USAGE:
+                why = "will not start with this configuration" if delay_s is not None else "keeps crashing"
+                _log.error("%s %s (status %d): stopping the cluster", spec.name, why, status)
+                self._exit_status = ExitCode.FAILED
+                self._stopping.set()
+                return
+            _log.warning("%s ended with status %d; restarting it in %.2f s", spec.name, status, delay_s)
+            await asyncio.sleep(delay_s)
+            # A start that fails leaves an ended child, which the next round counts as one more crash.
+            with contextlib.suppress(StartFailed):
+                self._say(await self._start(spec))
+                self._describe()
+
+    # ------------------------------------------------------------------------------------------------- stopping
+
+    def _on_signal(self) -> None:
+        if self._stopping.is_set():
+            _log.warning("second signal: killing the processes")
+            for child in self._children.values():
+                child.signal(signal.SIGKILL)
+            return
+        self._say("stopping: requests in flight may finish; a second signal kills")
+        self._stopping.set()
+
+    async def _stop_all(self) -> None:
+        """Proxies first, then the worker, then the master: each may still call those that stop after it."""
+        # New clients are refused from here on instead of waiting for nobody.
+        for sock in self._sockets:
+            sock.close()
+        master, worker, *proxies = (self._children.get(spec.name) for spec in self._specs)
+        for group, timeout_s in (
+            (proxies, self._drain_s + _STOP_TIMEOUT_S),
+            ([worker], _STOP_TIMEOUT_S),
+            ([master], _STOP_TIMEOUT_S),
+        ):
+            await stop_children([child for child in group if child is not None], timeout_s)
+
+    def _close(self) -> None:
+        for sock in self._sockets:
+            sock.close()
+        # The memory tier is worth nothing without the cluster, and its user wants the memory back.
+        shutil.rmtree(self._running.mem_dir, ignore_errors=True)
+        self._folder.close()
