@@ -19,7 +19,6 @@ from zerohop.errors import Internal, ProtocolViolation, UnknownOperation, Zeroho
 
 __all__ = [
     "MessageSet",
-    "Notice",
     "Request",
     "decode_error",
     "decode_response",
@@ -40,12 +39,8 @@ class Request(msgspec.Struct, Generic[R], array_like=True, forbid_unknown_fields
     """Root of all requests; `R` is the type of the response (anything that msgspec can decode, or None)."""
 
 
-class Notice(msgspec.Struct, array_like=True, forbid_unknown_fields=False):
-    """Root of one-way messages, which have no response."""
-
-
 def operation(message_class: type[Any]) -> str:
-    """The name by which a request or notice is known on the wire."""
+    """The name by which a request is known on the wire."""
     tag = message_class.__struct_config__.tag
     if not isinstance(tag, str):
         raise TypeError(
@@ -77,6 +72,7 @@ def decode_response(request_class: type[Request[R]], payload: bytes) -> R:
         raise ProtocolViolation(
             f"the response to {operation(request_class)} cannot be decoded: {error}"
         ) from error
+    return response
 
 
 class MessageSet:
@@ -87,7 +83,7 @@ class MessageSet:
         self._decoder: msgspec.msgpack.Decoder[Any] | None = None
 
     def add(self, message_class: type[Any]) -> None:
-        """Adds a request or notice class. Raises TypeError for one without a tag or with a tag already taken."""
+        """Adds a request class. Raises TypeError for one without a tag or with a tag already taken."""
         name = operation(message_class)
         if any(operation(known) == name for known in self._classes):
             raise TypeError(f"operation {name!r} is registered already")
