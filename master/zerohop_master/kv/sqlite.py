@@ -1,0 +1,224 @@
+"""The embedded engine: SQLite with a write-ahead log, one writer thread, and reads in the loop's own thread.
+
+A read takes microseconds, less than handing it to a thread would; so reads are plain calls within one transaction
+of the reading connection, and no cursor lives across an await. That is also what lets a checkpoint finish.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from zerohop.errors import Conflict, Overloaded, StoreFailed
+from zerohop_master.kv.groups import collect_groups
+from zerohop_master.kv.interface import Commit, Group, KvCounters, Lease, Row
+from zerohop_master.kv.leases import take_lease
+from zerohop_master.kv.limits import checked_size
+from zerohop_master.kv.sqlite_file import Database, copy_database, open_database
+from zerohop_master.kv.sqlite_writer import Outcome, Submission, Writer
+from zerohop_master.kv.watches import WatchHub
+
+__all__ = ["SqliteStore"]
+
+# Commits that wait for the writer. At 4,096 the last one waits for a few groups: beyond that, answering "later" at
+# once is kinder than a queue that grows.
+_MAX_PENDING_COMMITS = 4096
+_MAX_PENDING_BYTES = 64 << 20
+# Reached, the log is written back into the database, which holds up writers but not readers.
+_WAL_LIMIT_BYTES = 32 << 20
+
+_GET = "SELECT key, value, version FROM kv WHERE key = ?"
+_SCAN = "SELECT key, value, version FROM kv WHERE key >= ? AND key < ? ORDER BY key"
+_SCAN_REVERSE = _SCAN + " DESC"
+
+
+class SqliteStore:
+    """Implements `KeyValueStore`; use `SqliteStore.open`. One process at a time has a database open.
+
+    Besides what the interface names, `commit` raises `Overloaded` when too many commits wait; a cancelled commit
+    may still happen.
+    """
+
+    def __init__(self, database: Database, *, now: Callable[[], float], wal_limit_bytes: int) -> None:
+        self.counters = KvCounters()
+        self._path = database.path
+        self._reader = database.reader
+        self._lock_fd = database.lock_fd
+        self._now = now
+        self._loop = asyncio.get_running_loop()
+        self._watches = WatchHub()
+        self._pending_commits = 0
+        self._pending_bytes = 0
+        self._closed = False
+        self._writer = Writer(
+            database.writer,
+            database.path.with_name(database.path.name + "-wal"),
+            database.used_number,
+            wal_limit_bytes,
+            self._deliver,
+        )
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        *,
+        now: Callable[[], float] = time.time,
+        wal_limit_bytes: int = _WAL_LIMIT_BYTES,
+    ) -> SqliteStore:
+        """Opens the database file `path` in an existing folder, or creates it.
+
+        Raises `DataFolderInUse`, `FormatTooNew`, or `StoreFailed` where it is no database of ours or unreadable.
+        """
+        database = await asyncio.to_thread(open_database, path)
+        return cls(database, now=now, wal_limit_bytes=wal_limit_bytes)
+
+    async def get(self, keys: Sequence[bytes]) -> list[Row | None]:
+        """See `KeyValueStore.get`."""
+        self.counters.seeks += len(keys)
+        rows: list[Row | None] = []
+        with self._reading(one_statement=len(keys) == 1) as cursor:
+            for key in keys:
+                found = cursor.execute(_GET, (key,)).fetchone()
+                rows.append(None if found is None else Row(*found))
+                self.counters.rows_read += found is not None
+        return rows
+
+    async def scan(
+        self,
+        start: bytes,
+        end: bytes,
+        *,
+        limit: int,
+        reverse: bool = False,
+        max_bytes: int = 16 << 20,
+    ) -> list[Row]:
+        """See `KeyValueStore.scan`."""
+        self.counters.seeks += 1
+        rows: list[Row] = []
+        size_bytes = 0
+        with self._reading(one_statement=True) as cursor:
+            sql = (_SCAN_REVERSE if reverse else _SCAN) + " LIMIT ?"
+            for found in cursor.execute(sql, (start, end, max(limit, 0))):
+                row = Row(*found)
+                rows.append(row)
+                size_bytes += len(row.key) + len(row.value)
+                if size_bytes >= max_bytes:
+                    break
+        self.counters.rows_read += len(rows)
+        return rows
+
+    async def skip_scan(
+        self,
+        prefix: bytes,
+        after: bytes,
+        *,
+        strip: int,
+        delimiter: bytes,
+        limit: int,
+        max_bytes: int = 16 << 20,
+    ) -> list[Group]:
+        """See `KeyValueStore.skip_scan`."""
+        with self._reading(one_statement=False) as cursor:
+
+            def rows_from(start: bytes, end: bytes) -> Iterator[Row]:
+                self.counters.seeks += 1
+                for row in cursor.execute(_SCAN, (start, end)):
+                    self.counters.rows_read += 1
+                    yield Row(*row)
+
+            return collect_groups(
+                rows_from,
+                prefix,
+                after,
+                strip=strip,
+                delimiter=delimiter,
+                limit=limit,
+                max_bytes=max_bytes,
+            )
+
+    async def commit(self, commit: Commit) -> int:
+        """See `KeyValueStore.commit`."""
+        self._check_open()
+        size_bytes = checked_size(commit)
+        if self._pending_commits >= _MAX_PENDING_COMMITS or self._pending_bytes >= _MAX_PENDING_BYTES:
+            raise Overloaded("too many commits wait for the metadata store")
+        submission = Submission(commit, size_bytes, self._loop.create_future())
+        self._pending_commits += 1
+        self._pending_bytes += size_bytes
+        self._writer.submit(submission)
+        return await submission.future
+
+    async def lease(self, name: str, holder: str, ttl_s: float) -> Lease:
+        """See `KeyValueStore.lease`."""
+        return await take_lease(self, name, holder, ttl_s, self._now())
+
+    def watch(self, prefix: bytes) -> AsyncIterator[None]:
+        """See `KeyValueStore.watch`."""
+        self._check_open()
+        return self._watches.watch(prefix)
+
+    async def backup(self, path: str) -> None:
+        """See `KeyValueStore.backup`. The copy is a database that `open` opens."""
+        self._check_open()
+        try:
+            await asyncio.to_thread(copy_database, self._path, Path(path))
+        except (OSError, sqlite3.Error) as error:
+            raise StoreFailed(f"cannot write the backup {path}: {error}") from error
+
+    async def close(self) -> None:
+        """See `KeyValueStore.close`. The log is moved into the database, which is then a single file."""
+        if self._closed:
+            return
+        self._closed = True
+        self._watches.close()
+        self._reader.close()
+        await asyncio.to_thread(self._writer.close)
+        os.close(self._lock_fd)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreFailed("the metadata store is closed")
+
+    @contextmanager
+    def _reading(self, *, one_statement: bool) -> Iterator[sqlite3.Cursor]:
+        """A cursor on one snapshot (a single statement is one by itself). The body must not await."""
+        self._check_open()
+        cursor = self._reader.cursor()
+        try:
+            if not one_statement:
+                cursor.execute("BEGIN")
+            yield cursor
+        except sqlite3.Error as error:
+            raise StoreFailed(f"the metadata store could not read: {error}") from error
+        finally:
+            cursor.close()
+            if self._reader.in_transaction:
+                self._reader.execute("COMMIT")
+
+    def _deliver(self, group: list[Submission], outcomes: list[Outcome]) -> None:
+        """Runs in the writer's thread."""
+        with suppress(RuntimeError):  # the loop was closed before the store: nobody waits for the answers
+            self._loop.call_soon_threadsafe(self._answer, group, outcomes)
+
+    def _answer(self, group: list[Submission], outcomes: list[Outcome]) -> None:
+        """Runs in the loop: tells each caller what became of its commit."""
+        self.counters.groups += 1
+        for submission, outcome in zip(group, outcomes, strict=True):
+            self._pending_commits -= 1
+            self._pending_bytes -= submission.size_bytes
+            commit, future = submission.commit, submission.future
+            if isinstance(outcome, int):
+                self.counters.commits += 1
+                self._watches.touched([*(key for key, _ in commit.puts), *commit.deletes])
+                if not future.done():
+                    future.set_result(outcome)
+            else:
+                self.counters.conflicts += isinstance(outcome, Conflict)
+                if not future.done():
+                    future.set_exception(outcome)
