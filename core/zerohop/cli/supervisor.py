@@ -132,8 +132,9 @@ class Supervisor:
             await asyncio.sleep(delay_s)
             # A start that fails leaves an ended child, which the next round counts as one more crash.
             with contextlib.suppress(StartFailed):
-                self._say(await self._start(spec))
+                line = await self._start(spec)
                 self._describe()
+                self._say(line)
 
     # ------------------------------------------------------------------------------------------------- stopping
 

@@ -1,0 +1,56 @@
+"""Fixtures for every area: real clusters, one shared and as many private ones as a test wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from tests.support.cluster import Cluster
+
+# The shared machines that run the tests stall now and then: no example fails for having taken long.
+settings.register_profile("zerohop", deadline=None)
+settings.load_profile("zerohop")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One cluster for all tests that only speak to it; they keep to buckets of their own."""
+    shared = Cluster(tmp_path_factory.mktemp("shared"))
+    yield from _running(shared)
+
+
+def _running(cluster: Cluster) -> Iterator[Cluster]:
+    try:
+        cluster.start()
+        yield cluster
+        cluster.stop()
+    finally:
+        cluster.kill_whatever_is_left()
+
+
+@pytest.fixture
+def cluster_factory(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
+    """Makes and starts private clusters; the arguments are those of `Cluster` after the folder.
+
+    At the end all are stopped, each with an assertion that it ended cleanly and left nothing behind.
+    """
+    made: list[Cluster] = []
+
+    def make(**options: Any) -> Cluster:
+        folder = tmp_path / f"cluster-{len(made)}"
+        folder.mkdir()
+        one = Cluster(folder, **options)
+        made.append(one)
+        one.start()
+        return one
+
+    try:
+        yield make
+        for one in made:
+            one.stop()
+    finally:
+        for one in made:
+            one.kill_whatever_is_left()
