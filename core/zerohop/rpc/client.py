@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -16,39 +15,18 @@ from zerohop.errors import (
     TransportError,
 )
 from zerohop.rpc.address import Address
+from zerohop.rpc.backoff import Backoff
 from zerohop.rpc.body import BodyReader
 from zerohop.rpc.channel import ChannelT, UnaryChannel, open_channel
 from zerohop.rpc.handshake import secret_bytes
 from zerohop.rpc.message import Request, decode_response, encode
 from zerohop.rpc.streams import StreamChannel, StreamPool, StreamSink, StreamSource, head_within
 
-__all__ = ["Backoff", "RpcClient"]
+__all__ = ["RpcClient"]
 
 R = TypeVar("R")
 
 CONNECT_TIMEOUT_S = 5.0
-
-
-class Backoff:
-    """When the next attempt to connect may be made: doubling waits with jitter, so that callers do not come in step."""
-
-    _FIRST_S = 0.02
-    _LAST_S = 1.0
-
-    def __init__(self) -> None:
-        self._failures = 0
-        self.not_before = 0.0
-
-    def failed(self, now: float) -> None:
-        """An attempt has failed at `now`."""
-        wait_s = min(self._FIRST_S * 2 ** min(self._failures, 10), self._LAST_S)
-        self._failures += 1
-        self.not_before = now + wait_s * random.uniform(0.5, 1.0)
-
-    def succeeded(self) -> None:
-        """An attempt has succeeded: start over."""
-        self._failures = 0
-        self.not_before = 0.0
 
 
 class RpcClient:

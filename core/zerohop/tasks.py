@@ -1,0 +1,96 @@
+"""Background work of a process, supervised: nothing is started and forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from zerohop.errors import Overloaded
+
+__all__ = ["TaskGroup"]
+
+_log = logging.getLogger(__name__)
+
+MAX_TASKS = 10_000
+"""Of one group. Whoever starts work for each event has to bound it himself; this catches the one who does not."""
+
+_MAX_BACKOFF_S = 30.0
+
+
+class TaskGroup:
+    """Owns the background tasks of a process, or of one part of it. Unlike `asyncio.TaskGroup` one failure ends only
+    the task that failed, with a line in the log; `close` cancels all of them and waits.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    def every(
+        self,
+        interval_s: float,
+        name: str,
+        job: Callable[[], Awaitable[object]],
+        *,
+        first_after_s: float | None = None,
+    ) -> asyncio.Task[None]:
+        """Runs `job` again and again, `interval_s` after it has ended (the first time after `first_after_s`).
+
+        A job that fails is logged and tried again, at longer and longer intervals, up to 30 s or `interval_s`.
+        """
+        return self.start(
+            name, self._loop(interval_s, name, job, interval_s if first_after_s is None else first_after_s)
+        )
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Runs `work` once in the background. Raises `Overloaded` when the group is full or closed."""
+        if self._closed or len(self._tasks) >= MAX_TASKS:
+            work.close()
+            raise Overloaded(f"{self._name} takes no more background work")
+        task = asyncio.get_running_loop().create_task(work, name=f"{self._name}: {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    async def close(self) -> None:
+        """Cancels everything and returns when it has ended."""
+        self._closed = True
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _loop(
+        self, interval_s: float, name: str, job: Callable[[], Awaitable[object]], first_after_s: float
+    ) -> None:
+        await asyncio.sleep(first_after_s)
+        failures = 0
+        while True:
+            try:
+                await job()
+                failures = 0
+            except Exception:  # noqa: BLE001 - the supervisor: whatever failed is logged and tried again
+                failures += 1
+                _log.exception("%s: %s failed (%d times in a row)", self._name, name, failures)
+            await asyncio.sleep(_wait_s(interval_s, failures))
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s failed", task.get_name(), exc_info=error)
+
+
+def _wait_s(interval_s: float, failures: int) -> float:
+    """The pause before the next run: doubled by each failure, with jitter so that processes do not come in step."""
+    if not failures:
+        return interval_s
+    longest_s = max(interval_s, _MAX_BACKOFF_S)
+    return min(max(interval_s, 0.1) * 2.0 ** min(failures - 1, 20), longest_s) * random.uniform(0.75, 1.0)
