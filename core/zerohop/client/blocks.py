@@ -1,38 +1,180 @@
-"""Reading contents: descriptors of blocks from the worker of this host, or a relay over RPC."""
+"""Reading contents: descriptors of blocks from a worker of this host, or a relay over RPC."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+import asyncio
+from collections.abc import AsyncGenerator, Collection
 
+from zerohop.client.descriptor_cache import DescriptorCache, default_max_count
+from zerohop.client.descriptor_links import DescriptorLinks
 from zerohop.client.open_block import OpenBlock
+from zerohop.client.relay import relay
+from zerohop.client.worker_links import WorkerLinks
+from zerohop.errors import BlockNotFound, OutOfSpace, Overloaded, TransportError
+from zerohop.model import WorkerInfo, block_count
 
 __all__ = ["BlockSource"]
 
+_MAX_BYTES = 2 << 30
+"""Of blocks whose descriptors are kept. While the worker holds them too they cost nothing; once it has evicted them
+it asks for them back, and this bounds what it cannot get at until then."""
+
+_MAX_AHEAD = 4
+"""Blocks asked for at once: so that a sequential reader asks rarely, while the first block is not held up by many."""
+
+_OPEN_TIMEOUT_S = 60.0
+"""For a worker to pass a block, which it may have to fetch from the under-store first."""
+
+_Key = tuple[bytes, int]
+
 
 class BlockSource:
-    """Where the bytes of contents come from. `client.blocks` is the one of a `ClusterClient`."""
+    """Where the bytes of contents come from. `client.blocks` is the one of a `ClusterClient`.
+
+    Invariant: a block in the cache was lent by a link that is not broken.
+    """
+
+    def __init__(
+        self, workers: WorkerLinks, *, max_bytes: int = _MAX_BYTES, max_count: int | None = None
+    ) -> None:
+        self._workers = workers
+        self._cache = DescriptorCache(max_bytes, default_max_count() if max_count is None else max_count)
+        self._links = DescriptorLinks(workers, self._cache)
+        self._opening: dict[_Key, _Opening] = {}
 
     def cached(self, content: bytes, index: int) -> OpenBlock | None:
         """The block, if its descriptor is at hand; the caller holds a reference. Never waits."""
-        raise NotImplementedError
+        key = (content, index)
+        block = self._cache.get(key)
+        if block is None:
+            return None
+        block.lender.used(key)
+        return block.acquire()
 
     async def open(
         self, content: bytes, length: int, index: int, *, count: int = 1, holders: Collection[str] = ()
     ) -> OpenBlock | None:
         """The block `index` of a content of `length` bytes, with a reference for the caller.
 
-        `count`: how many blocks from there on the reader is going to want (the others are opened ahead and cached).
-        None: no worker passes descriptors of it to this process, read it by `read`. Raises ContentNotFound,
-        ContentLost, UnderStoreFailed, transport errors.
+        `count`: how many blocks from there on the reader is going to want; some of the others are opened ahead and
+        cached. Any number of tasks that want one block ask the worker once.
+        None: no worker passes it to this process as a descriptor, read it by `read`. Raises ContentNotFound,
+        ContentLost, UnderStoreFailed.
         """
-        raise NotImplementedError
+        while True:
+            if (block := self.cached(content, index)) is not None:
+                return block
+            opening = self._opening.get((content, index))
+            if opening is None:
+                worker = self._lender(content, index, holders)
+                if worker is None:
+                    return None
+                opening = self._start(worker, content, length, index, count)
+            found, block = await opening.join(index)
+            if found:
+                return block
+
+    def _lender(self, content: bytes, index: int, holders: Collection[str]) -> WorkerInfo | None:
+        """The worker to ask for a descriptor: the best one of all, if it is on this host."""
+        order = self._workers.for_read(content, index, holders)
+        return order[0] if order and order[0].worker_id in self._workers.local else None
+
+    def _start(self, worker: WorkerInfo, content: bytes, length: int, index: int, count: int) -> _Opening:
+        last = min(index + max(1, min(count, _MAX_AHEAD)), block_count(content, length))
+        keys = [(content, number) for number in range(index, last)]
+        # Blocks that are at hand or on their way are not asked for again; the worker is asked for one run of blocks.
+        wanted = keys[:1]
+        for key in keys[1:]:
+            if key in self._opening or key in self._cache:
+                break
+            wanted.append(key)
+        opening = _Opening(index)
+        for key in wanted:
+            self._opening[key] = opening
+        opening.task = asyncio.create_task(
+            self._run(opening, worker, content, length, wanted), name="open blocks"
+        )
+        opening.task.add_done_callback(opening.settle)
+        return opening
+
+    async def _run(
+        self, opening: _Opening, worker: WorkerInfo, content: bytes, length: int, wanted: list[_Key]
+    ) -> None:
+        try:
+            blocks = await self._ask(worker, content, length, wanted)
+            for block in blocks:
+                opening.blocks[block.index] = block
+                if not block.lender.is_broken:
+                    self._cache.put(block)
+        finally:
+            for key in wanted:
+                del self._opening[key]
+
+    async def _ask(
+        self, worker: WorkerInfo, content: bytes, length: int, wanted: list[_Key]
+    ) -> list[OpenBlock]:
+        """Opened blocks; none when this worker cannot pass them, so that the reader goes by `read`."""
+        try:
+            link = self._links.get(worker)
+            return await link.open(content, length, wanted[0][1], len(wanted), _OPEN_TIMEOUT_S)
+        except (OutOfSpace, Overloaded, BlockNotFound):
+            return []
+        except TransportError:
+            self._workers.avoid(worker.worker_id)
+            return []
 
     def read(
         self, content: bytes, length: int, offset: int, size: int, *, holders: Collection[str] = ()
-    ) -> AsyncIterator[bytes | memoryview]:
+    ) -> AsyncGenerator[bytes | memoryview, None]:
         """Bytes [offset, offset + size) of a content of `length` bytes, relayed from workers in pieces.
 
         Goes on at another worker, from the byte reached, when one fails. Never ends short: raises NoWorker,
         ContentNotFound, ContentLost, UnderStoreFailed, transport errors. Close it (`aclosing`) when left early.
         """
-        raise NotImplementedError
+        return relay(self._workers, content, length, offset, size, holders)
+
+    async def close(self) -> None:
+        """Closes all descriptors that nobody uses, and the connections."""
+        openings = {opening.task for opening in self._opening.values()}
+        for task in openings:
+            task.cancel()
+        if openings:
+            await asyncio.wait(openings)
+        self._cache.drop_where(lambda _block: True)
+        await self._links.close()
+
+
+class _Opening:
+    """Blocks on their way from a worker. Holds a reference to each until all who wait have taken theirs."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.blocks: dict[int, OpenBlock] = {}
+        self.task: asyncio.Task[None]
+        self._waiting = 0
+
+    async def join(self, index: int) -> tuple[bool, OpenBlock | None]:
+        """Waits. (True, block), or (True, None) if the worker passes none; (False, None): it passed others, ask again.
+
+        A caller who is cancelled does not end the opening, which others may wait for.
+        """
+        self._waiting += 1
+        try:
+            await asyncio.shield(self.task)
+            block = self.blocks.get(index)
+            if block is not None:
+                block.lender.used((block.content, index))
+                return True, block.acquire()
+            return not self.blocks or index == self.first, None
+        finally:
+            self._waiting -= 1
+            if self.task.done():
+                self.settle(self.task)
+
+    def settle(self, task: asyncio.Task[None]) -> None:
+        """Lets go of the blocks once nobody waits any more."""
+        if not task.cancelled():
+            task.exception()  # whoever waits has it; with nobody left it is of no interest
+        if self._waiting == 0:
+            while self.blocks:
+                self.blocks.popitem()[1].release()

@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
+import os
 import ssl
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TypeVar
+from typing import Self, TypeVar
 
+from zerohop import __version__
 from zerohop.client.blocks import BlockSource
+from zerohop.client.master_link import MasterLink
+from zerohop.client.reads import ReadsInFlight
+from zerohop.client.worker_links import WorkerLinks
 from zerohop.client.writers import ContentWriters
-from zerohop.rpc.master_api import ClusterView
+from zerohop.errors import ZerohopError
+from zerohop.host import host_id
+from zerohop.rpc.master_api import ClusterView, GetClusterView, ProxyHeartbeat
 from zerohop.rpc.message import Request
 
 __all__ = ["ClusterClient"]
 
 R = TypeVar("R")
 
+_log = logging.getLogger(__name__)
+
 
 class ClusterClient:
     """What a proxy, a command or a library user talks to the cluster through.
 
-    Lives on one event loop; all methods are safe to call from many of its tasks at once.
+    Lives on one event loop; all methods are safe to call from many of its tasks at once. Made by `connect`.
     """
 
-    view: ClusterView
-    """Live workers, settings and generation of the users, as of the last heartbeat."""
-
-    writer: ContentWriters
-    blocks: BlockSource
+    def __init__(
+        self, master: MasterLink, workers: WorkerLinks, *, name: str, address: str, heartbeat: bool
+    ) -> None:
+        self._master = master
+        self._reads = ReadsInFlight()
+        self._identity = f"{name}.{os.urandom(4).hex()}"
+        self._address = address
+        self._beats = heartbeat
+        self._beating: asyncio.Task[None] | None = None
+        self._view: ClusterView | None = None
+        self.workers = workers
+        self.writer = ContentWriters(workers)
+        self.blocks = BlockSource(workers)
 
     @classmethod
     async def connect(
@@ -39,24 +59,98 @@ class ClusterClient:
         cluster_secret: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         heartbeat: bool = True,
-    ) -> ClusterClient:
-        """Connects to the first of `masters` that answers and takes its view of the cluster.
+        timeout_s: float = 10.0,
+    ) -> Self:
+        """Connects to the first of `masters` that answers within `timeout_s` and takes its view of the cluster.
 
-        `name` is unique among proxies and clients and appears in reports, as does `address` (where a proxy serves).
-        `heartbeat=False` is for a client that holds no read open for long (it takes the view once).
-        Raises PeerUnavailable, IncompatiblePeer, PeerRejected.
+        `name` appears in reports, as does `address` (where a proxy serves). `heartbeat=False` is for a client that
+        holds no read open for long: it takes the view when it needs it, and the reports do not show it.
+        Raises PeerUnavailable, IncompatiblePeer, PeerRejected, ConfigError.
         """
-        raise NotImplementedError
+        master = MasterLink(masters, name=name, cluster_secret=cluster_secret, ssl_context=ssl_context)
+        workers = WorkerLinks(name=name, cluster_secret=cluster_secret, ssl_context=ssl_context)
+        client = cls(master, workers, name=name, address=address, heartbeat=heartbeat)
+        try:
+            await client.refresh(timeout_s=timeout_s)
+        except BaseException:
+            await client.close()
+            raise
+        workers.refresh = client.refresh
+        if heartbeat:
+            client._beating = asyncio.create_task(client._beat(), name=f"heartbeat of {name}")
+        return client
+
+    @property
+    def view(self) -> ClusterView:
+        """Live workers, settings and generation of the users, as of the last heartbeat."""
+        assert self._view is not None, "connect() has set it"
+        return self._view
+
+    @property
+    def master_address(self) -> str:
+        """The address of the master that calls go to now."""
+        return self._master.address
 
     async def call(self, request: Request[R], *, timeout_s: float = 10.0) -> R:
         """Asks the master. Repeats the same request (mutations carry their id) within `timeout_s` while the master
-        cannot be reached, is overloaded, or the outcome is unknown; raises its errors otherwise."""
-        raise NotImplementedError
+        cannot be reached, is overloaded, or the outcome is unknown; raises its errors otherwise.
+        """
+        return await self._master.call(request, timeout_s=timeout_s)
 
-    def reading(self) -> AbstractContextManager[None]:
-        """Registers a read in flight: contents that it may still need are not collected meanwhile."""
-        raise NotImplementedError
+    def reading(self) -> AbstractContextManager[object]:
+        """Registers a read in flight: contents that it may still need are not collected meanwhile.
+
+        Enter it before the lookup. Only a client with heartbeats is heard.
+        """
+        return self._reads.start()
+
+    async def refresh(self, *, timeout_s: float = 5.0) -> None:
+        """Takes the view of the cluster now, as each heartbeat does."""
+        request: Request[ClusterView]
+        if self._beats:
+            request = ProxyHeartbeat(
+                proxy_id=self._identity,
+                host_id=host_id(),
+                address=self._address,
+                version=__version__,
+                # With the longest time that the message may be under way: too old an age only delays a collection.
+                oldest_read_ms=self._reads.oldest_ms(margin_s=timeout_s),
+            )
+        else:
+            request = GetClusterView()
+        view = await self._master.call(request, timeout_s=timeout_s)
+        self._view = view
+        self.workers.update(view.workers)
+
+    async def _beat(self) -> None:
+        reachable = True
+        while True:
+            await asyncio.sleep(self.view.settings.heartbeat_s)
+            try:
+                # Shorter than the silence after which we count as lost: a beat that hangs is given up and sent anew.
+                await self.refresh(timeout_s=self.view.settings.lost_after_s / 2)
+            except ZerohopError as error:
+                if reachable:
+                    _log.warning("the master does not answer heartbeats: %s", error.message)
+                reachable = False
+            else:
+                if not reachable:
+                    _log.info("the master answers again")
+                reachable = True
 
     async def close(self) -> None:
         """Closes connections and descriptors. Idempotent."""
-        raise NotImplementedError
+        if self._beating is not None:
+            self._beating.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._beating
+            self._beating = None
+        await self.blocks.close()
+        await self.workers.close()
+        await self._master.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()

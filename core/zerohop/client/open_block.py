@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
-__all__ = ["OpenBlock"]
+__all__ = ["Lender", "OpenBlock"]
+
+
+class Lender(Protocol):
+    """Who passed the descriptor, is told of its use, and closes it in the end."""
+
+    is_broken: bool
+    """Whether the connection that the descriptor came over is gone."""
+
+    def used(self, key: tuple[bytes, int]) -> None:
+        """The block (content, index) was read."""
+
+    def take_back(self, block: OpenBlock) -> None:
+        """Nobody uses the block any more."""
 
 
 class OpenBlock:
@@ -18,18 +30,16 @@ class OpenBlock:
     offset, since its file position is shared. Never close it.
     """
 
-    __slots__ = ("_closed", "_references", "content", "fd", "index", "length", "source")
+    __slots__ = ("_references", "content", "fd", "index", "lender", "length", "source")
 
-    def __init__(
-        self, fd: int, content: bytes, index: int, length: int, source: str, closed: Callable[[OpenBlock], None]
-    ) -> None:
+    def __init__(self, fd: int, content: bytes, index: int, length: int, source: str, lender: Lender) -> None:
         self.fd = fd
         self.content = content
         self.index = index
         self.length = length
         self.source = source
+        self.lender = lender
         self._references = 1
-        self._closed = closed
 
     @property
     def references(self) -> int:
@@ -46,7 +56,7 @@ class OpenBlock:
         """Gives one reference back; the last one closes the descriptor."""
         self._references -= 1
         if self._references == 0:
-            self._closed(self)
+            self.lender.take_back(self)
         assert self._references >= 0, "released more often than acquired"
 
     def __enter__(self) -> Self:

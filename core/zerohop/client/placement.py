@@ -18,37 +18,42 @@ def block_key(content: bytes, index: int) -> bytes:
 
 def rank(key: bytes, worker_ids: Iterable[str]) -> list[str]:
     """Worker ids by descending rendezvous weight of `key`: the same on every host, and the loss of one worker moves
-    only the keys that it had."""
+    only the keys that it had.
+    """
     weight = xxhash.xxh3_64_intdigest
-    return sorted(worker_ids, key=lambda worker_id: (weight(key + worker_id.encode()), worker_id), reverse=True)
+    return sorted(
+        worker_ids, key=lambda worker_id: (weight(key + worker_id.encode()), worker_id), reverse=True
+    )
 
 
 def read_order(
     workers: Sequence[WorkerInfo],
     key: bytes,
     *,
-    local: str = "",
+    local: Collection[str] = (),
     holders: Collection[str] = (),
     avoid: Collection[str] = (),
 ) -> list[WorkerInfo]:
-    """The workers to ask for a block, best first: the local one, then by rendezvous.
+    """The live workers to ask for a block, best first: those of this host (`local`), then by rendezvous.
 
     `holders` names the only workers that have an unpersisted content: they come before all others, and the others
     still follow, because the content may have been persisted since. Workers in `avoid` come last, not never: what
     we believe of them may be out of date.
     """
     by_id = {worker.worker_id: worker for worker in workers if worker.live}
-    order = _preferring(local, rank(key, by_id))
-    order.sort(key=lambda worker_id: (worker_id in avoid, bool(holders) and worker_id not in holders))
+    order = rank(key, by_id) if len(by_id) > 1 else list(by_id)
+    order.sort(
+        key=lambda worker_id: (
+            worker_id in avoid,
+            bool(holders) and worker_id not in holders,
+            worker_id not in local,
+        )
+    )
     return [by_id[worker_id] for worker_id in order]
 
 
 def write_order(
-    workers: Sequence[WorkerInfo], token: bytes, *, local: str = "", avoid: Collection[str] = ()
+    workers: Sequence[WorkerInfo], token: bytes, *, local: Collection[str] = (), avoid: Collection[str] = ()
 ) -> list[WorkerInfo]:
-    """The workers to offer a new content, best first: the local one, then by rendezvous of a random `token`."""
+    """The workers to offer a new content, best first: those of this host, then by rendezvous of a random `token`."""
     return read_order(workers, token, local=local, avoid=avoid)
-
-
-def _preferring(local: str, order: list[str]) -> list[str]:
-    return sorted(order, key=lambda worker_id: worker_id != local) if local else order

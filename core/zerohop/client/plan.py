@@ -20,9 +20,9 @@ class Piece(NamedTuple):
 
 
 class BlockSpan(NamedTuple):
-    """Bytes [offset, offset + size) of one block, `index`, of a content."""
+    """Bytes [offset, offset + size) of block number `block` of a content."""
 
-    index: int
+    block: int
     offset: int
     size: int
 
@@ -49,7 +49,7 @@ def block_spans(piece: Piece) -> Iterator[BlockSpan]:
     block_size_bytes = block_size_of(piece.content)
     position, end = piece.offset, piece.offset + piece.size
     while position < end:
-        index, offset = divmod(position, block_size_bytes)
+        block, offset = divmod(position, block_size_bytes)
         size = min(block_size_bytes - offset, end - position)
-        yield BlockSpan(index, offset, size)
+        yield BlockSpan(block, offset, size)
         position += size

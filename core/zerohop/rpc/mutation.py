@@ -15,7 +15,8 @@ _RANDOM_BITS = (1 << 62) - 1
 
 def new_mutation_id(now_ms: int | None = None) -> bytes:
     """A fresh id of 16 bytes, laid out as a UUID of version 7 (RFC 9562 section 5.7): 48 bits of milliseconds, then
-    random bits. So ids sort by time, and old ones are swept by a scan over a range."""
+    random bits. So ids sort by time, and old ones are swept by a scan over a range.
+    """
     moment = (time.time_ns() // 1_000_000 if now_ms is None else now_ms) & 0xFFFF_FFFF_FFFF
     random = int.from_bytes(os.urandom(10), "big")
     high = moment << 16 | _VERSION_7 | random >> 68

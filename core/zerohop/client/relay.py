@@ -1,0 +1,109 @@
+"""Reading a content over RPC, with other workers to fall back on."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Collection
+
+from zerohop.client.repeats import delays_s
+from zerohop.client.worker_links import WorkerLinks
+from zerohop.errors import (
+    BlockNotFound,
+    ContentLost,
+    ContentNotFound,
+    Corrupt,
+    ProtocolViolation,
+    TransportError,
+    UnderStoreFailed,
+    ZerohopError,
+)
+from zerohop.model import WorkerInfo, block_size_of
+from zerohop.rpc.worker_api import ReadContent
+
+__all__ = ["relay"]
+
+_STALL_S = 30.0
+"""A worker that sends no byte for so long has failed, as far as this read goes."""
+
+_PATIENCE_S = 5.0
+"""How long a read that makes no progress goes on asking, when nobody can be reached: a worker that was restarted is
+back within it, and the client of an S3 read had better wait than start over."""
+
+_TRY_NEXT = (
+    TransportError,
+    BlockNotFound,
+    ContentNotFound,  # an unpersisted content, asked of a worker that is no holder
+    ContentLost,
+    Corrupt,
+    UnderStoreFailed,
+)
+
+
+async def relay(
+    workers: WorkerLinks, content: bytes, length: int, offset: int, size: int, holders: Collection[str]
+) -> AsyncGenerator[bytes | memoryview, None]:
+    """See `BlockSource.read`."""
+    loop = asyncio.get_running_loop()
+    position, end = offset, offset + size
+    failure: ZerohopError | None = None
+    pauses, progress_at = delays_s(iter(random.random, None)), loop.time()
+    while position < end:
+        for worker in await _candidates(workers, content, position, holders):
+            try:
+                async for piece in _stream(workers, worker, content, length, position, end - position):
+                    position += len(piece)
+                    yield piece
+                    progress_at, failure = loop.time(), None
+                return
+            except _TRY_NEXT as error:
+                failure = _more_telling(failure, error, holders)
+                if isinstance(error, TransportError):
+                    workers.avoid(worker.worker_id)
+        assert failure is not None, "there was a candidate, and it neither failed nor delivered"
+        pause_s = next(pauses)
+        if not isinstance(failure, TransportError) or loop.time() + pause_s - progress_at > _PATIENCE_S:
+            raise failure
+        await asyncio.sleep(pause_s)
+        if workers.refresh is not None:
+            await workers.refresh()
+
+
+async def _candidates(
+    workers: WorkerLinks, content: bytes, position: int, holders: Collection[str]
+) -> list[WorkerInfo]:
+    index = position // block_size_of(content)
+    return await workers.fresh(lambda: workers.for_read(content, index, holders))
+
+
+async def _stream(
+    workers: WorkerLinks, worker: WorkerInfo, content: bytes, length: int, offset: int, size: int
+) -> AsyncGenerator[memoryview, None]:
+    """Exactly `size` bytes from one worker, or an error after fewer."""
+    request = ReadContent(content=content, content_length=length, offset=offset, length=size)
+    left = size
+    async with workers.client(worker.worker_id).open_stream_out(request, timeout_s=_STALL_S) as source:
+        if source.response.length != size:
+            raise ProtocolViolation(f"asked for {size} bytes of a content, offered {source.response.length}")
+        while piece := await source.read():
+            left -= len(piece)
+            if left < 0:
+                raise ProtocolViolation(f"more bytes of a content than the {size} that were asked for")
+            yield piece
+    if left:
+        raise ProtocolViolation(f"{left} of {size} bytes of a content are missing")
+
+
+def _more_telling(known: ZerohopError | None, new: ZerohopError, holders: Collection[str]) -> ZerohopError:
+    """Of the failures of several workers the one that says most about the content.
+
+    That a worker finds nothing is the truth about a persisted content, since all share the under-store; of one that
+    only its holders have it says nothing, and their failure counts.
+    """
+
+    def weight(error: ZerohopError) -> int:
+        if isinstance(error, ContentNotFound):
+            return 0 if holders else 3
+        return 1 if isinstance(error, TransportError) else 2
+
+    return new if known is None else max((known, new), key=weight)
