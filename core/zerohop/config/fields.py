@@ -63,7 +63,7 @@ class Setting:
         """What a value must look like, for an error message."""
         if self.kind is Kind.CHOICE:
             return "one of " + ", ".join(self.choices)
-        bound = f", at least {self.minimum:g}" if self.minimum else ""
+        bound = f", at least {self.minimum:g}" if self.minimum or self.kind is Kind.COUNT else ""
         return f"{self.kind.value}{bound}"
 
 
@@ -97,7 +97,7 @@ def parse_value(setting: Setting, raw: object) -> Any:
     Raises ValueError that says what was expected.
     """
     value = _read(setting, raw)
-    if setting.minimum and isinstance(value, int | float) and value < setting.minimum:
+    if setting.kind is not Kind.QUOTA and isinstance(value, int | float) and value < setting.minimum:
         raise ValueError(f"{raw!r} is too small; expected {setting.expected}")
     return value
 

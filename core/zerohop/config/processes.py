@@ -157,6 +157,7 @@ class ProxyConfig(ProcessConfig, frozen=True, kw_only=True):
         Setting(
             "Inherited descriptor of a listening socket to serve on instead of host and port; -1: none.",
             Kind.COUNT,
+            minimum=-1,
         ),
     ] = -1
     anonymous: Annotated[
