@@ -206,6 +206,7 @@ class WorkerInfo(Record):
     live: bool = True
     last_heard_ms: int = 0
     tiers: tuple[TierUse, ...] = ()
+    draining: bool = False  # on its way out: still read from, not written to
 
 
 class ClusterSettings(Record):

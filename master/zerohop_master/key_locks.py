@@ -1,0 +1,45 @@
+"""Mutations of one name take turns within one master."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Hashable
+
+__all__ = ["KeyLocks"]
+
+
+class KeyLocks:
+    """A first-come lock for each key that somebody holds or waits for.
+
+    Correctness comes from the conditions of commits. This only saves the losers of a race their work: without it, a
+    hundred writers of one key need up to a hundred rounds. The number of waiters is bounded by the server's calls.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+
+    async def acquire(self, key: Hashable) -> None:
+        """Waits for one's turn; `release` must follow."""
+        queue = self._waiting.get(key)
+        if queue is None:
+            self._waiting[key] = deque()
+            return
+        turn = asyncio.get_running_loop().create_future()
+        queue.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.release(key)  # the turn came together with the cancellation: pass it on
+            raise
+
+    def release(self, key: Hashable) -> None:
+        """Passes the lock to whoever has waited longest."""
+        queue = self._waiting[key]
+        while queue:
+            turn = queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        del self._waiting[key]

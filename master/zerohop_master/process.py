@@ -1,0 +1,121 @@
+"""The master process: opens the store, answers calls, runs the background jobs, drains when it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final
+
+from zerohop.clock import Clock, SystemClock
+from zerohop.config import MasterConfig
+from zerohop.errors import StoreFailed
+from zerohop.model import ClusterSettings
+from zerohop.rpc.server import RpcServer
+from zerohop.tasks import TaskGroup
+from zerohop_master.api import register_handlers
+from zerohop_master.cluster import Cluster
+from zerohop_master.kv.interface import KeyValueStore
+from zerohop_master.kv.memory import MemoryStore
+from zerohop_master.kv.sqlite import SqliteStore
+from zerohop_master.namespace import Namespace
+from zerohop_master.secret_box import SecretBox
+from zerohop_master.store_facts import prepare_store
+from zerohop_master.users import Users
+from zerohop_master.workers import Workers
+
+__all__ = ["run"]
+
+_log = logging.getLogger(__name__)
+_DRAIN_S: Final = 5.0
+"""How long calls that were accepted may go on after the stop: commits take milliseconds."""
+
+
+async def run(
+    config: MasterConfig, *, ready: Callable[[str], None], stop: asyncio.Event, clock: Clock | None = None
+) -> None:
+    """Serves until `stop` is set. `ready` is called once, with the first address, when calls are answered.
+
+    Raises ConfigError, DataFolderInUse, FormatTooNew, StoreFailed.
+    """
+    clock = clock or SystemClock()
+    async with _open_store(config, clock) as (store, box):
+        await prepare_store(store, int(clock.now_s() * 1000))
+        namespace = Namespace(store, _settings(config), clock)
+        workers = Workers(namespace, clock)
+        await workers.load()
+        users = Users(namespace, box)
+        cluster = Cluster(namespace, workers, users, clock, kv_engine=config.kv_engine)
+        server = RpcServer(
+            "master",
+            config.cluster_secret or None,
+            ssl_context=_server_tls(config),
+            plaintext_allowed=config.rpc_plaintext,
+        )
+        register_handlers(server, namespace, workers, users, cluster, reads_in_turn=True)
+        jobs = TaskGroup("master")
+        try:
+            for address in config.listen:
+                await server.listen(address)
+            cluster.address = str(server.addresses[0])
+            _start_jobs(config, jobs, cluster)
+            ready(cluster.address)
+            await stop.wait()
+            _log.info("draining")
+        finally:
+            await server.close(drain_s=_DRAIN_S)
+            await jobs.close()
+
+
+def _settings(config: MasterConfig) -> ClusterSettings:
+    return ClusterSettings(
+        block_size_bytes=config.block_size_bytes,
+        inline_max_bytes=config.inline_max_bytes,
+        heartbeat_s=config.heartbeat_s,
+        lost_after_s=config.lost_after_s,
+        orphan_after_s=config.orphan_after_s,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _open_store(config: MasterConfig, clock: Clock) -> AsyncIterator[tuple[KeyValueStore, SecretBox]]:
+    store: KeyValueStore
+    if config.kv_engine == "memory":
+        store, box = MemoryStore(now=clock.now_s), SecretBox.ephemeral()
+    else:
+        folder = _data_folder(config.data_dir)
+        store = await SqliteStore.open(folder / "metadata.sqlite", now=clock.now_s)
+        box = SecretBox.open(folder / "secret.key")  # the store's lock is held: nobody else creates it now
+    try:
+        yield store, box
+    finally:
+        await store.close()
+
+
+def _data_folder(path: str) -> Path:
+    folder = Path(path)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreFailed(f"cannot create the data folder {folder}: {error.strerror}") from error
+    return folder
+
+
+def _server_tls(config: MasterConfig) -> ssl.SSLContext | None:
+    """TLS as the cluster speaks it: both sides show a certificate of the cluster's authority."""
+    if not config.rpc_tls_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=config.rpc_tls_ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(config.rpc_tls_cert, config.rpc_tls_key)
+    return context
+
+
+def _start_jobs(config: MasterConfig, jobs: TaskGroup, cluster: Cluster) -> None:
+    async def expire() -> None:
+        cluster.expire()
+
+    jobs.every(min(config.heartbeat_s, config.lost_after_s / 4), "membership", expire)

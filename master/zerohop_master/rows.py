@@ -1,0 +1,156 @@
+"""The values of the metadata store: a byte that names the format, then a msgpack array.
+
+The byte is per family of rows, so that a later format of one family can be told from the first one while both
+stand in the store. Records of `zerohop.model` are values too; the others are defined here.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from zerohop.errors import FormatTooNew
+from zerohop.model import BucketRecord, ObjectRecord, PartRecord, Record, Segment, UploadRecord, UserRecord
+
+__all__ = [
+    "BUCKET",
+    "CLEAN_UP",
+    "CONTENT",
+    "ENDED_UPLOAD",
+    "INLINE_MARK",
+    "MANIFEST",
+    "MUTATION",
+    "NODE",
+    "OBJECT",
+    "PART",
+    "STALLED",
+    "STORE_FACTS",
+    "UPLOAD",
+    "USER",
+    "CleanUp",
+    "ContentState",
+    "EndedUpload",
+    "Family",
+    "ManifestRow",
+    "MutationResult",
+    "NodeRow",
+    "Stalled",
+    "StoreFacts",
+]
+
+T = TypeVar("T")
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+INLINE_MARK: Final = b"\x01"
+"""Format byte of inline data, whose value is the bare bytes after it."""
+
+
+class Family(Generic[T]):
+    """Encodes and decodes the values of one family of rows."""
+
+    __slots__ = ("_decoder", "_mark", "_name")
+
+    def __init__(self, record_type: type[T], *, version: int = 1) -> None:
+        self._decoder = msgspec.msgpack.Decoder(record_type)
+        self._mark = bytes((version,))
+        self._name = record_type.__name__
+
+    def encode(self, record: T) -> bytes:
+        return self._mark + _encode(record)
+
+    def decode(self, value: bytes) -> T:
+        """Raises `FormatTooNew` for a row that a later version has written."""
+        if value[:1] != self._mark:
+            raise FormatTooNew(
+                f"a row of {self._name} has format {value[0]}, this version reads {self._mark[0]}"
+            )
+        return self._decoder.decode(value[1:])
+
+
+class ContentState(Record, frozen=True):
+    """State of a content, or of a manifest, which is referenced and collected like one.
+
+    `live` turns false before any byte is deleted and never true again. `holders` are the workers with a copy while
+    it is not persisted.
+    """
+
+    live: bool
+    length: int = 0
+    manifest: bool = False
+    persisted: bool = True
+    holders: tuple[str, ...] = ()
+
+
+class ManifestRow(Record, frozen=True):
+    """Consecutive segments of a long object; `numbers` are their part numbers, which own the references."""
+
+    first_offset: int
+    first_index: int
+    segments: tuple[Segment, ...]
+    numbers: tuple[int, ...]
+
+
+class EndedUpload(Record, frozen=True):
+    """A completed upload; `upload.result` is what it became. `bucket_id` and `upload.key` are where it was."""
+
+    bucket_id: bytes
+    upload: UploadRecord
+    bucket_owner: str
+
+
+class CleanUp(Record, frozen=True):
+    """Part rows to be removed. `listed` has a bit for each part number that the object uses; none after an abort."""
+
+    upload: bytes
+    listed: bytes = b""
+
+
+class Stalled(Record, frozen=True):
+    """An upload in "completing" that goes back to "open" unless it gets on: the row that says so."""
+
+    upload_row: bytes
+
+
+class MutationResult(Record, frozen=True):
+    """`result` is the encoded response, whose row version is the version of this row."""
+
+    operation: str
+    result: bytes
+
+
+class NodeRow(Record, frozen=True):
+    """A registered worker. `left`: it said good-bye, and nobody waits for it."""
+
+    worker_id: str
+    session: bytes
+    host_id: str
+    address: str
+    unix_address: str
+    descriptor_path: str
+    version: str
+    registered_ms: int
+    left: bool = False
+
+
+class StoreFacts(Record, frozen=True):
+    """`under_store_id` is "" until the first worker has registered."""
+
+    format_version: int
+    created_ms: int
+    under_store_id: str = ""
+
+
+BUCKET: Final = Family(BucketRecord)
+OBJECT: Final = Family(ObjectRecord)
+UPLOAD: Final = Family(UploadRecord)
+ENDED_UPLOAD: Final = Family(EndedUpload)
+PART: Final = Family(PartRecord)
+MANIFEST: Final = Family(ManifestRow)
+CONTENT: Final = Family(ContentState)
+CLEAN_UP: Final = Family(CleanUp)
+STALLED: Final = Family(Stalled)
+MUTATION: Final = Family(MutationResult)
+NODE: Final = Family(NodeRow)
+STORE_FACTS: Final = Family(StoreFacts)
+USER: Final = Family(UserRecord)
