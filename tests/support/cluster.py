@@ -147,7 +147,8 @@ class Cluster:
         """kill -9 of every process at once; returns when all are gone."""
         processes = self._processes(self.running)
         for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess):  # the children of a killed supervisor die by themselves
+            # The supervisor comes first, and its children may die of that before they are reached.
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         assert self._process is not None
         self._process.wait(_PATIENCE_S)
