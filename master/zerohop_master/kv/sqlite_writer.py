@@ -187,12 +187,13 @@ class Writer:
 
         It fails while a backup reads, or when the disk is full: the log then grows by another limit first.
         """
-        wal_bytes = self._wal_path.stat().st_size
-        if wal_bytes < self._checkpoint_at_bytes:
-            return
+        wal_bytes = 0
         try:
+            wal_bytes = self._wal_path.stat().st_size
+            if wal_bytes < self._checkpoint_at_bytes:
+                return
             (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             _log.warning("the metadata store could not checkpoint its log: %s", error)
             busy = 1
         self._checkpoint_at_bytes = (wal_bytes if busy else 0) + self._wal_limit_bytes
