@@ -53,6 +53,7 @@ class Child:
         """
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # the working folder is the user's, and no place to import modules from
             "-m",
             "zerohop.cli",
             *spec.arguments,
@@ -72,6 +73,11 @@ class Child:
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet, as far as is known."""
+        return self._process.returncode is None
 
     async def wait_ready(self, timeout_s: float) -> str:
         """The readiness line, once the child printed it. Raises StartFailed, after which the child is gone."""
@@ -97,19 +103,24 @@ class Child:
             self._process.send_signal(number)
 
 
-async def stop_children(children: Sequence[Child], timeout_s: float) -> None:
-    """Asks them to drain and end, and kills those that have not after `timeout_s`."""
-    for child in children:
+async def stop_children(children: Sequence[Child], timeout_s: float) -> dict[str, int]:
+    """Asks them to drain and end, and kills those that have not after `timeout_s`.
+
+    Returns the exit statuses other than 0 of those that were still running, by name.
+    """
+    running = [child for child in children if child.is_running]
+    if not running:
+        return {}
+    for child in running:
         child.signal(signal.SIGTERM)
-    waits = [asyncio.ensure_future(child.wait()) for child in children]
-    if not waits:
-        return
+    waits = {child.spec.name: asyncio.create_task(child.wait()) for child in running}
     try:
-        _, pending = await asyncio.wait(waits, timeout=timeout_s)
-        if pending:
-            for child in children:
+        _, late = await asyncio.wait(waits.values(), timeout=timeout_s)
+        if late:
+            for child in running:
                 child.signal(signal.SIGKILL)
-            await asyncio.wait(waits)
+            await asyncio.wait(late)
+        return {name: wait.result() for name, wait in waits.items() if wait.result() != 0}
     finally:
-        for wait in waits:
+        for wait in waits.values():
             wait.cancel()

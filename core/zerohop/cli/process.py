@@ -81,7 +81,14 @@ def _run_process(
     config = load_config(struct, config_file, flags).config
     configure_logs(name, form=config.log_format, level=config.log_level)
     run: _Run = importlib.import_module(module).run
-    uvloop.run(_until_stopped(run, config, name))
+
+    def announce(text: str) -> None:
+        click.echo(f"{name} ready {text}".rstrip())
+        if supervisor_pid is not None:
+            # The supervisor reads this one line; whatever else is printed shall not wait in a pipe for nobody.
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    uvloop.run(_until_stopped(run, config, announce))
 
 
 def _die_with(supervisor_pid: int) -> None:
@@ -98,7 +105,7 @@ def _die_with(supervisor_pid: int) -> None:
         sys.exit(FAILED)
 
 
-async def _until_stopped(run: _Run, config: ProcessConfig, name: str) -> None:
+async def _until_stopped(run: _Run, config: ProcessConfig, ready: Callable[[str], None]) -> None:
     stop = asyncio.Event()
 
     def on_signal() -> None:
@@ -109,4 +116,4 @@ async def _until_stopped(run: _Run, config: ProcessConfig, name: str) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    await run(config, ready=lambda text: click.echo(f"{name} ready {text}".rstrip()), stop=stop)
+    await run(config, ready=ready, stop=stop)

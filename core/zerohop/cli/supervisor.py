@@ -95,17 +95,22 @@ class Supervisor:
     async def _start_all(self) -> bool:
         """Whether all are ready. The first proxy comes alone, so that what it refuses is said once."""
         master, worker, first, *further = self._specs
+        started = False
         try:
             for spec in (master, worker, first):
                 self._say(await self._start(spec))
-            for line in await asyncio.gather(*(self._start(spec) for spec in further)):
-                self._say(line)
-        except StartFailed as error:
-            _log.error("%s; its last lines above say why", error)
-            self._exit_status = max(error.returncode or 0, ExitCode.FAILED)
-            return False
-        self._describe()
-        return True
+            async with asyncio.TaskGroup() as group:
+                starts = [group.create_task(self._start(spec)) for spec in further]
+            for start in starts:
+                self._say(start.result())
+            self._describe()
+            started = True
+        except* StartFailed as failed:
+            for error in failed.exceptions:
+                assert isinstance(error, StartFailed)
+                _log.error("%s; the lines above say why", error)
+                self._exit_status = max(error.returncode or 0, ExitCode.FAILED)
+        return started
 
     async def _start(self, spec: ChildSpec) -> str:
         child = self._children[spec.name] = await Child.start(spec)
@@ -141,6 +146,7 @@ class Supervisor:
     def _on_signal(self) -> None:
         if self._stopping.is_set():
             _log.warning("second signal: killing the processes")
+            self._exit_status = ExitCode.INTERRUPTED
             for child in self._children.values():
                 child.signal(signal.SIGKILL)
             return
@@ -158,7 +164,11 @@ class Supervisor:
             ([worker], _STOP_TIMEOUT_S),
             ([master], _STOP_TIMEOUT_S),
         ):
-            await stop_children([child for child in group if child is not None], timeout_s)
+            for name, status in (
+                await stop_children([one for one in group if one is not None], timeout_s)
+            ).items():
+                _log.warning("%s did not stop as asked, but with status %d", name, status)
+                self._exit_status = self._exit_status or ExitCode.FAILED
 
     def _close(self) -> None:
         for sock in self._sockets:

@@ -30,12 +30,12 @@ __all__ = ["up"]
 def up(config_file: Path | None, **flags: Any) -> None:
     """Run a whole cluster on this machine, in the foreground: a master, a worker and a proxy per core."""
     settings = load_config(UpConfig, config_file, flags).config
-    configure_logs("up")
     sys.exit(asyncio.run(_run(settings, config_file)))
 
 
 async def _run(settings: UpConfig, config_file: Path | None) -> int:
     proxy = load_config(ProxyConfig, config_file, {}).config
+    configure_logs("up", form=proxy.log_format, level=proxy.log_level)
     folder = DataFolder.open(Path(settings.data))
     try:
         count = settings.proxies or len(os.sched_getaffinity(0))
