@@ -129,7 +129,8 @@ async def _serve(folder: str) -> None:
     lender = DescriptorServer(f"{folder}/fd.sock", name="other-process")
     lender.register(OpenFile, open_file)
     await lender.listen()
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     await asyncio.Event().wait()
 
 

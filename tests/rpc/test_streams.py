@@ -1,5 +1,7 @@
 """Streams: whole or an error, back-pressure both ways, connections reused and bounded."""
 
+# ruff: noqa: PT012 - a stream is opened, used and left within what raises
+
 from __future__ import annotations
 
 import asyncio

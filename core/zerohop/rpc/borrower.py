@@ -283,3 +283,4 @@ class _Link:
             self._on_lost()
         else:
             self.opened.set_exception(error or PeerUnavailable("the lender closed the connection"))
+            self.opened.exception()  # marks it as seen: whoever connected may have given up

@@ -97,6 +97,7 @@ class Channel(Wire):
             self.opened.set_exception(
                 self._cause or PeerUnavailable("the peer closed the connection during the handshake")
             )
+            self.opened.exception()  # marks it as seen: whoever connected may have given up
         self._fail_calls(self._cause or lost_after_sending())
 
 

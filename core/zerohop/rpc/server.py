@@ -145,8 +145,7 @@ class RpcServer:
 
     async def _wait_closed(self, sessions: list[Session]) -> None:
         """Gives peers a moment to take their last answers; then drops them."""
-        for session in sessions:
-            await session.gone(timeout_s=1.0)
+        await asyncio.gather(*(session.gone(timeout_s=1.0) for session in sessions))
         for server, _, _ in self._listening:
             await server.wait_closed()
 
