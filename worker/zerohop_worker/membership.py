@@ -1,0 +1,165 @@
+"""The worker's place in the cluster: registration, heartbeats, and telling the master what is persisted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from zerohop.errors import ContentNotFound, SessionFenced, ZerohopError
+from zerohop.model import TierUse
+from zerohop.rpc.master_api import (
+    ListUnpersisted,
+    MarkPersisted,
+    RegisterWorker,
+    UnregisterWorker,
+    WorkerHeartbeat,
+)
+from zerohop.rpc.message import Request
+from zerohop_worker.contents import Contents
+from zerohop_worker.understore.interface import UnderStore
+
+__all__ = ["MasterCalls", "Membership"]
+
+_log = logging.getLogger(__name__)
+R = TypeVar("R")
+
+_CALL_TIMEOUT_S = 5.0
+_FIRST_PAUSE_S = 0.1
+_LAST_PAUSE_S = 5.0
+_MARK_BATCH = 500
+_RECONCILE_BEATS = 10
+"""Heartbeats between two looks at what the master believes to be unpersisted. A commit may arrive there after the
+content was persisted and reported: then nobody else would ever tell."""
+
+
+class MasterCalls(Protocol):
+    """The way to the master."""
+
+    async def call(self, request: Request[R], *, timeout_s: float) -> R: ...
+
+
+class Membership:
+    """`registration` is sent as it is at each registration; `tiers()` gives their present use."""
+
+    def __init__(
+        self,
+        master: MasterCalls,
+        registration: RegisterWorker,
+        contents: Contents,
+        under_store: UnderStore,
+        tiers: Callable[[], tuple[TierUse, ...]],
+    ) -> None:
+        self._master = master
+        self._registration = registration
+        self._contents = contents
+        self._under_store = under_store
+        self._tiers = tiers
+        self._unmarked: set[bytes] = set()  # persisted, and the master was not told yet
+        self._heartbeat_s = 1.0
+        self._beats = 0
+        self.draining = False
+        self.registered = asyncio.Event()
+
+    def persisted(self, contents: Sequence[bytes]) -> None:
+        """The master is told with the next heartbeat at the latest."""
+        self._unmarked.update(contents)
+
+    async def run(self) -> None:
+        """Registers, then sends heartbeats, for ever. A master that does not answer is asked again and again."""
+        failures = 0
+        while True:
+            try:
+                await self._beat()
+                failures = 0
+                pause_s = self._heartbeat_s
+            except SessionFenced:
+                _log.warning("the master has given this worker up, or is a new one: registering anew")
+                self.registered.clear()
+                pause_s = 0.0 if failures == 0 else _FIRST_PAUSE_S
+                failures += 1
+            except ZerohopError as error:
+                pause_s = min(_FIRST_PAUSE_S * 2.0 ** min(failures, 10), _LAST_PAUSE_S)
+                if failures % 10 == 0:
+                    _log.warning("the master does not take our heartbeat: %s", error)
+                failures += 1
+            await asyncio.sleep(pause_s)
+
+    async def _beat(self) -> None:
+        if not self.registered.is_set():
+            await self._register()
+        else:
+            request = WorkerHeartbeat(
+                worker_id=self._registration.worker_id,
+                session=self._contents.session,
+                tiers=self._tiers(),
+                draining=self.draining,
+            )
+            await self._master.call(request, timeout_s=_CALL_TIMEOUT_S)
+        await self.mark()
+        if self._beats % _RECONCILE_BEATS == 0:
+            await self._reconcile()
+        self._beats += 1
+
+    async def _register(self) -> None:
+        self._registration.tiers = self._tiers()
+        answer = await self._master.call(self._registration, timeout_s=_CALL_TIMEOUT_S)
+        self._heartbeat_s = answer.settings.heartbeat_s
+        self._contents.begin_session(answer.session, answer.settings.block_size_bytes)
+        self._beats = 0
+        self.registered.set()
+        _log.info("registered, session %s", answer.session.hex())
+
+    async def mark(self) -> None:
+        """Tells the master what has been persisted."""
+        while self._unmarked:
+            batch = sorted(self._unmarked)[:_MARK_BATCH]
+            await self._master.call(
+                MarkPersisted(
+                    worker_id=self._registration.worker_id,
+                    session=self._contents.session,
+                    contents=tuple(batch),
+                ),
+                timeout_s=_CALL_TIMEOUT_S,
+            )
+            self._unmarked.difference_update(batch)
+
+    async def _reconcile(self) -> None:
+        after = b""
+        while True:
+            page = await self._master.call(
+                ListUnpersisted(worker_id=self._registration.worker_id, after=after),
+                timeout_s=_CALL_TIMEOUT_S,
+            )
+            for segment in page.contents:
+                if segment.content not in self._contents.held:
+                    await self._look_for(segment.content, segment.length)
+            after = page.next_after
+            if not after:
+                break
+        await self.mark()
+
+    async def _look_for(self, content: bytes, length: int) -> None:
+        try:
+            stored = await self._under_store.stat(content)
+        except ContentNotFound:
+            _log.error(
+                "content %s is lost: this worker was its only holder and has it no more", content.hex()
+            )
+            return
+        if stored.length == length:
+            self._unmarked.add(content)
+
+    async def leave(self) -> None:
+        """An orderly end: tells the rest and unregisters. Not reaching the master is no obstacle."""
+        if not self.registered.is_set():
+            return
+        try:
+            await self.mark()
+            await self._master.call(
+                UnregisterWorker(worker_id=self._registration.worker_id, session=self._contents.session),
+                timeout_s=_CALL_TIMEOUT_S,
+            )
+        except ZerohopError as error:
+            _log.warning("cannot unregister: %s", error)

@@ -1,0 +1,161 @@
+"""The worker process: identity, tiers, sockets, membership; drains when it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final
+
+import zerohop
+from zerohop.client.master_link import MasterLink
+from zerohop.clock import Clock, SystemClock
+from zerohop.config import WorkerConfig, resolve
+from zerohop.host import host_id
+from zerohop.rpc.address import Address
+from zerohop.rpc.descriptors import DescriptorServer
+from zerohop.rpc.master_api import RegisterWorker
+from zerohop.rpc.server import RpcServer
+from zerohop_worker.identity import Identity
+from zerohop_worker.membership import Membership
+from zerohop_worker.understore.folder import FolderStore
+from zerohop_worker.worker import Worker
+
+__all__ = ["run"]
+
+_log = logging.getLogger(__name__)
+_DRAIN_CALLS_S: Final = 10.0
+"""How long writes and reads in flight may go on after the stop."""
+
+_DRAIN_PERSIST_S: Final = 10.0
+"""How long unpersisted contents are brought to the under-store after that; a restart goes on with the rest."""
+
+
+async def run(
+    config: WorkerConfig, *, ready: Callable[[str], None], stop: asyncio.Event, clock: Clock | None = None
+) -> None:
+    """Serves until `stop` is set. `ready` is called once, with the first address, when the worker is registered.
+
+    Raises ConfigError, DataFolderInUse, UnderStoreFailed.
+    """
+    config = resolve(config)
+    clock = clock or SystemClock()
+    identity = Identity(Path(config.data_dir))
+    try:
+        under_store = FolderStore(Path(config.under_store), identity.worker_id)
+        under_store_id = await under_store.start()
+        worker = Worker(config, identity.worker_id, under_store, clock)
+        await worker.start()
+        try:
+            await _serve(config, worker, under_store_id, ready, stop)
+        finally:
+            await worker.stop(drain_s=_DRAIN_PERSIST_S)
+    finally:
+        identity.close()
+
+
+async def _serve(
+    config: WorkerConfig,
+    worker: Worker,
+    under_store_id: str,
+    ready: Callable[[str], None],
+    stop: asyncio.Event,
+) -> None:
+    async with _listening(config, worker) as (server, descriptors):
+        addresses = server.addresses
+        registration = RegisterWorker(
+            worker_id=worker.worker_id,
+            host_id=host_id(),
+            address=next((str(item) for item in addresses if not item.is_unix), ""),
+            unix_address=next((str(item) for item in addresses if item.is_unix), ""),
+            descriptor_path=descriptors.path,
+            version=zerohop.__version__,
+            under_store_id=under_store_id,
+            tiers=worker.store.index.uses(),
+        )
+        master = MasterLink(
+            config.master,
+            name=f"worker {worker.worker_id}",
+            cluster_secret=config.cluster_secret or None,
+            ssl_context=_client_tls(config),
+        )
+        membership = Membership(
+            master, registration, worker.contents, worker.under_store, worker.store.index.uses
+        )
+        worker.on_persisted = membership.persisted
+        beating = asyncio.create_task(membership.run())
+        try:
+            if await _first(membership.registered, stop):
+                ready(str(addresses[0]))
+                await stop.wait()
+                _log.info("draining")
+                membership.draining = True
+            await server.close(drain_s=_DRAIN_CALLS_S)
+            await worker.persister.drain(_DRAIN_PERSIST_S)
+        finally:
+            beating.cancel()
+            await asyncio.wait((beating,))
+            await membership.leave()
+            await master.close()
+
+
+async def _first(registered: asyncio.Event, stop: asyncio.Event) -> bool:
+    """Whether the worker was registered before it was told to stop."""
+    tasks = [asyncio.create_task(registered.wait()), asyncio.create_task(stop.wait())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+    return registered.is_set() and not stop.is_set()
+
+
+@contextlib.asynccontextmanager
+async def _listening(
+    config: WorkerConfig, worker: Worker
+) -> AsyncIterator[tuple[RpcServer, DescriptorServer]]:
+    """The sockets: those of the configuration, and for processes of this host two Unix sockets in `socket_dir`."""
+    socket_dir = Path(config.socket_dir)
+    socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    server = RpcServer(
+        f"worker {worker.worker_id}",
+        config.cluster_secret or None,
+        ssl_context=_server_tls(config),
+        plaintext_allowed=config.rpc_plaintext,
+    )
+    descriptors = DescriptorServer(
+        str(socket_dir / "blocks.sock"), name=server.name, on_lost=worker.lending.holder_lost
+    )
+    worker.service.serve(server)
+    worker.lending.serve(descriptors)
+    try:
+        for address in config.listen:
+            await server.listen(address)
+        if not any(address.is_unix for address in server.addresses):
+            await server.listen(Address.unix(socket_dir / "worker.sock"))
+        await descriptors.listen()
+        yield server, descriptors
+    finally:
+        await descriptors.close()
+        await server.close()
+
+
+def _server_tls(config: WorkerConfig) -> ssl.SSLContext | None:
+    """TLS as the cluster speaks it: both sides show a certificate of the cluster's authority."""
+    if not config.rpc_tls_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=config.rpc_tls_ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(config.rpc_tls_cert, config.rpc_tls_key)
+    return context
+
+
+def _client_tls(config: WorkerConfig) -> ssl.SSLContext | None:
+    if not config.rpc_tls_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=config.rpc_tls_ca)
+    context.load_cert_chain(config.rpc_tls_cert, config.rpc_tls_key)
+    return context

@@ -1,0 +1,137 @@
+"""Reading a range of a content as bytes: from the tiers, from blocks on their way in, or from the under-store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from zerohop.errors import ContentLost, InvalidRequest, OutOfSpace
+from zerohop.model import block_size_of
+from zerohop_worker.block_store import BlockStore
+from zerohop_worker.cache_copy import Copy
+from zerohop_worker.contents import Contents
+from zerohop_worker.fetching import Fetching
+from zerohop_worker.understore.interface import UnderStore
+
+__all__ = ["Reading"]
+
+_READ_BYTES = 256 << 10
+
+
+class Reading:
+    """The ladder of sources, with one decision for each block: cached, being fetched or to be fetched, direct."""
+
+    def __init__(
+        self, store: BlockStore, under_store: UnderStore, contents: Contents, fetching: Fetching
+    ) -> None:
+        self._store = store
+        self._under_store = under_store
+        self._contents = contents
+        self._fetching = fetching
+
+    async def read(
+        self, content: bytes, content_length: int, offset: int, length: int, *, cache: bool
+    ) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Exactly the bytes [offset, offset + length), in pieces, each with its source ("MEM", ..., "UNDER").
+
+        Raises ContentNotFound, ContentLost, UnderStoreFailed; never ends short.
+        """
+        check_range(content_length, offset, length)
+        block_size = block_size_of(content)
+        end = offset + length
+        while offset < end:
+            index = offset // block_size
+            stop = min(end, (index + 1) * block_size)
+            if cache and stop < end:
+                self.read_ahead(content, content_length, index + 1)
+            async with aclosing(self._block(content, content_length, offset, stop, cache=cache)) as pieces:
+                async for source, data in pieces:
+                    offset += len(data)
+                    yield source, data
+
+    def read_ahead(self, content: bytes, content_length: int, index: int) -> None:
+        """The next block comes in while this one goes out. Only a hint: whatever is wrong, its own turn will tell."""
+        if self._store.index.find((content, index)) is None and content not in self._contents.held:
+            try:
+                self._fetching.fetch(content, content_length, index)
+            except OutOfSpace:
+                return
+
+    async def _block(
+        self, content: bytes, content_length: int, offset: int, stop: int, *, cache: bool
+    ) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Bytes of one block. A source that gives out half-way is followed by the next, from the byte reached."""
+        block_size = block_size_of(content)
+        index = offset // block_size
+        start = index * block_size
+        while (copy := await self._store.ready((content, index))) is not None and offset < stop:
+            async with aclosing(self._cached(copy, offset - start, stop - start)) as cached:
+                async for data in cached:
+                    offset += len(data)
+                    yield copy.tier, data
+        if offset < stop and content in self._contents.held:
+            raise ContentLost(f"block {index} of content {content.hex()} is gone, and it is nowhere else")
+        if offset < stop and cache:
+            try:
+                fetch = self._fetching.fetch(content, content_length, index)
+                async with aclosing(fetch.read(offset - start, stop - start)) as fetched:
+                    async for data in fetched:
+                        offset += len(data)
+                        yield "UNDER", data
+                self._store.hits["UNDER"] += 1
+            except OutOfSpace:
+                pass  # no room to cache it: it is served all the same
+        if offset < stop:
+            self._store.hits["UNDER"] += 1
+            async with aclosing(self._under_store.read(content, offset, stop - offset)) as direct:
+                async for data in direct:
+                    yield "UNDER", data
+
+    async def _cached(self, copy: Copy, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+        """Bytes of a cached block; ends early, and drops the copy, when it turns out to be damaged."""
+        fd = self._store.open(copy)
+        if fd is None:
+            return
+        self._store.used(copy)
+        volatile = self._store.folders[copy.tier].volatile
+        try:
+            while start < stop:
+                size_bytes = min(_READ_BYTES, stop - start)
+                try:
+                    if volatile:
+                        # A copy in memory: 30 us, less than a thread costs.
+                        data = os.pread(fd, size_bytes, start)
+                    else:
+                        data = await self._store.pool.run(os.pread, fd, size_bytes, start)
+                except OSError:
+                    data = b""
+                if not data:
+                    self._store.damaged(copy)
+                    return
+                start += len(data)
+                yield data
+        finally:
+            os.close(fd)
+
+    async def cached_or_fetched(self, content: bytes, content_length: int, index: int) -> tuple[Copy, bool]:
+        """A usable copy of the block, fetched if need be (then True). Raises OutOfSpace and as `read` does."""
+        # A block may be evicted between its arrival and our turn; thrice only if it is hopeless.
+        for _ in range(3):
+            copy = await self._store.ready((content, index))
+            if copy is not None:
+                return copy, False
+            if content in self._contents.held:
+                raise ContentLost(f"block {index} of content {content.hex()} is gone, and it is nowhere else")
+            await self._fetching.fetch(content, content_length, index).complete()
+            copy = self._store.lookup((content, index))
+            if copy is not None:
+                self._store.hits["UNDER"] += 1
+                return copy, True
+        raise OutOfSpace("the cache cannot keep the block for as long as it takes to open it")
+
+
+def check_range(content_length: int, offset: int, length: int) -> None:
+    """Raises InvalidRequest unless the range is within the content."""
+    if not 0 <= offset <= offset + length <= content_length:
+        raise InvalidRequest(f"bytes {offset}+{length} are not within a content of {content_length} bytes")

@@ -1,0 +1,45 @@
+"""The scrub: reads every cached block once in an interval and drops what does not match its checksum."""
+
+from __future__ import annotations
+
+import asyncio
+
+from zerohop_worker.block_store import BlockStore
+from zerohop_worker.cache_copy import Copy
+
+__all__ = ["Scrub"]
+
+_MAX_BYTES_PER_S = 64 << 20
+"""Of reading, at most: a scrub must not be felt. A cache too large for that takes longer than the interval."""
+
+_IDLE_S = 60.0
+
+
+class Scrub:
+    """`interval_s` is the time in which each block is read once; 0: never."""
+
+    def __init__(self, store: BlockStore, interval_s: float) -> None:
+        self._store = store
+        self._interval_s = interval_s
+
+    async def run(self) -> None:
+        """Round after round, spread evenly over the interval."""
+        while self._interval_s > 0:
+            copies = self._copies()
+            pause_s = self._interval_s / len(copies) if copies else min(_IDLE_S, self._interval_s)
+            if not copies:
+                await asyncio.sleep(pause_s)
+            for copy in copies:
+                await asyncio.sleep(max(pause_s, copy.size_bytes / _MAX_BYTES_PER_S))
+                await self._check(copy)
+
+    async def run_once(self) -> int:
+        """One round without pauses; returns how many damaged blocks it dropped."""
+        return sum([not await self._check(copy) for copy in self._copies()])
+
+    def _copies(self) -> list[Copy]:
+        return [copy for tier in self._store.index.tiers.values() for copy in tier.copies.values()]
+
+    async def _check(self, copy: Copy) -> bool:
+        """One read at a time. Copies that have left meanwhile, or are being moved, are passed over."""
+        return copy.gone or copy.moving or await self._store.verify(copy) or copy.gone

@@ -1,0 +1,135 @@
+"""One tier on a file system: where its block files are, and how they come to be and go.
+
+`<root>/blocks/<2 hex>/<content hex>.<index>.<xxh3 hex>` are complete blocks, never written again. `<root>/staging/`
+holds those being written; a block is renamed out of it after its only writable descriptor is closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import xxhash
+
+from zerohop_worker.cache_copy import BlockId, Copy
+from zerohop_worker.files import Files
+
+__all__ = ["BlockFile", "TierFolder"]
+
+_NAME = re.compile(r"([0-9a-f]{32})\.([0-9]{1,10})\.([0-9a-f]{16})\Z")
+_READ_BYTES = 1 << 20
+
+
+class BlockFile(NamedTuple):
+    """A complete block file, as its name tells."""
+
+    block: BlockId
+    checksum: int
+    size_bytes: int
+
+
+class TierFolder:
+    """Blocking calls; raise OSError. `volatile`: the folder is memory, gone with the machine, so nothing is synced."""
+
+    def __init__(self, name: str, root: Path, *, volatile: bool, files: Files | None = None) -> None:
+        self.name = name
+        self.root = root
+        self.volatile = volatile
+        self.files = files or Files()
+        self._blocks = root / "blocks"
+        self._staging = root / "staging"
+        self._numbers = itertools.count()
+
+    def prepare(self, *, wipe: bool) -> None:
+        """Creates the folders, private to the user; removes what was never finished, or with `wipe` everything."""
+        if wipe:
+            self.remove()
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        info = self.root.lstat()
+        if not self.root.is_dir() or self.root.is_symlink() or info.st_uid != os.getuid():
+            raise PermissionError(f"{self.root} is not a folder of this user: choose another one")
+        self.root.chmod(0o700)
+        shutil.rmtree(self._staging, ignore_errors=True)
+        self._staging.mkdir(mode=0o700)
+        self._blocks.mkdir(mode=0o700, exist_ok=True)
+        if not self.volatile:
+            for folder in (self._blocks, self.root, self.root.parent):
+                self.files.sync_folder(folder)
+
+    def remove(self) -> None:
+        """Removes the tier with everything in it. A link in its place is removed, not followed."""
+        if self.root.is_symlink():
+            self.root.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.root)
+
+    def scan(self) -> Iterator[BlockFile]:
+        """The complete blocks; files whose names are no blocks are left alone and not counted."""
+        for folder in sorted(self._blocks.iterdir()):
+            if not folder.is_dir():
+                continue
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if match := _NAME.match(entry.name):
+                        block = (bytes.fromhex(match[1]), int(match[2]))
+                        yield BlockFile(block, int(match[3], 16), entry.stat(follow_symlinks=False).st_size)
+
+    def path(self, block: BlockId, checksum: int) -> Path:
+        """Where a complete block is."""
+        content, index = block
+        return (
+            self._blocks / f"{(content[14] + index) & 0xFF:02x}" / f"{content.hex()}.{index}.{checksum:016x}"
+        )
+
+    def stage(self) -> tuple[Path, int]:
+        """A new unfinished file: its path and a descriptor to write to."""
+        path = self._staging / str(next(self._numbers))
+        return path, self.files.create(path)
+
+    def seal(self, staged: Path, block: BlockId, checksum: int, *, durable: bool) -> None:
+        """Gives a finished file, closed by its writer, its name. `durable`: and makes the name durable."""
+        target = self.path(block, checksum)
+        try:
+            self.files.rename(staged, target)
+        except FileNotFoundError:
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            if durable:
+                self.files.sync_folder(self._blocks)
+            self.files.rename(staged, target)
+        if durable:
+            self.files.sync_folder(target.parent)
+
+    def open(self, copy: Copy) -> int:
+        """A read-only descriptor of a complete block. Raises OSError, also when the file's size is another one."""
+        fd = self.files.open(self.path(copy.block, copy.checksum))
+        if os.fstat(fd).st_size != copy.size_bytes:
+            os.close(fd)
+            raise OSError(f"{self.path(copy.block, copy.checksum)} has another size than the block")
+        return fd
+
+    def unlink(self, copy: Copy) -> None:
+        """Removes the file; who has it open keeps it."""
+        self.files.unlink(self.path(copy.block, copy.checksum))
+
+    def unlink_block(self, block: BlockId, checksum: int) -> None:
+        """Removes a file that the index does not know."""
+        self.files.unlink(self.path(block, checksum))
+
+    def is_intact(self, copy: Copy) -> bool:
+        """Reads the whole file: whether its bytes match the checksum. Raises OSError."""
+        fd = self.open(copy)
+        try:
+            digest = xxhash.xxh3_64()
+            offset = 0
+            while data := self.files.read(fd, _READ_BYTES, offset):
+                digest.update(data)
+                offset += len(data)
+            return offset == copy.size_bytes and digest.intdigest() == copy.checksum
+        finally:
+            os.close(fd)

@@ -1,0 +1,238 @@
+"""Under-store in a local folder (or one that NFS and its kin make look local).
+
+    <root>/store-id                                        32 hex digits, created once
+    <root>/contents/<session hex>/<counter >> 12 as 11 hex digits>/<content id hex>
+    <root>/staging/<worker id>/<content id hex>            being written; renamed from there when synced
+
+Names in hex of a fixed width sort as the ids do, so listing walks folders in order and reads only what it returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from pathlib import Path
+
+from zerohop.errors import ContentNotFound, OutOfSpace, UnderStoreFailed, ZerohopError
+from zerohop_worker.files import Buffer, Files
+from zerohop_worker.pool import ThreadPool
+from zerohop_worker.understore.interface import StoredContent
+
+__all__ = ["FolderStore"]
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_READ_BYTES = 1 << 20
+_THREADS = 8
+_COUNTERS_PER_FOLDER_BITS = 12
+
+
+def _translated(error: OSError, what: str) -> ZerohopError:
+    if error.errno in _FULL:
+        return OutOfSpace(f"the under-store is full: {what}: {error.strerror}")
+    return UnderStoreFailed(f"the under-store failed: {what}: {error}")
+
+
+class FolderStore:
+    """See the module. `worker_id` names this worker's staging folder, which is emptied at the start."""
+
+    def __init__(self, root: Path, worker_id: str, files: Files | None = None) -> None:
+        self._root = root
+        self._contents = root / "contents"
+        self._staging = root / "staging" / worker_id
+        self.files = files or Files()
+        self.pool = ThreadPool(_THREADS, "under-store")
+
+    async def start(self) -> str:
+        """See `UnderStore.start`."""
+        try:
+            return await self.pool.run(self._start)
+        except OSError as error:
+            raise _translated(error, f"cannot open {self._root}") from error
+
+    def _start(self) -> str:
+        self.files.make_folder(self._root)
+        self.files.make_folder(self._contents)
+        shutil.rmtree(self._staging, ignore_errors=True)
+        self.files.make_folder(self._staging)
+        stamp = self._root / "store-id"
+        with contextlib.suppress(FileNotFoundError):
+            return stamp.read_text().strip()
+        draft = self._staging / "store-id"
+        fd = self.files.create(draft)
+        try:
+            self.files.write(fd, [secrets.token_hex(16).encode() + b"\n"])
+            self.files.sync(fd)
+        finally:
+            os.close(fd)
+        with contextlib.suppress(FileExistsError):  # another worker was first: its id holds
+            os.link(draft, stamp)
+        self.files.unlink(draft)
+        self.files.sync_folder(self._root)
+        return stamp.read_text().strip()
+
+    def path(self, content: bytes) -> Path:
+        """Where a content is."""
+        folder = int.from_bytes(content[8:15], "big") >> _COUNTERS_PER_FOLDER_BITS
+        return self._contents / content[:8].hex() / f"{folder:011x}" / content.hex()
+
+    def stage(self, content: bytes) -> StagedFile:
+        """See `UnderStore.stage`."""
+        return StagedFile(self, self._staging / content.hex(), self.path(content))
+
+    async def read(self, content: bytes, offset: int, length: int) -> AsyncGenerator[bytes, None]:
+        """See `UnderStore.read`."""
+        end = offset + length
+        fd = await self._open(content)
+        try:
+            while offset < end:
+                size_bytes = min(_READ_BYTES, end - offset)
+                try:
+                    data = await self.pool.run(self.files.read, fd, size_bytes, offset)
+                except OSError as error:
+                    raise _translated(error, f"cannot read {content.hex()}") from error
+                if not data:
+                    raise UnderStoreFailed(
+                        f"content {content.hex()} ends at {offset}, {end} bytes were expected"
+                    )
+                offset += len(data)
+                yield data
+        finally:
+            os.close(fd)
+
+    async def _open(self, content: bytes) -> int:
+        opening = asyncio.ensure_future(self.pool.run(self.files.open, self.path(content)))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_result)
+            raise
+        except FileNotFoundError:
+            raise ContentNotFound(f"content {content.hex()} is not in the under-store") from None
+        except OSError as error:
+            raise _translated(error, f"cannot open {content.hex()}") from error
+
+    async def stat(self, content: bytes) -> StoredContent:
+        """See `UnderStore.stat`."""
+        try:
+            info = await self.pool.run(os.stat, self.path(content))
+        except FileNotFoundError:
+            raise ContentNotFound(f"content {content.hex()} is not in the under-store") from None
+        except OSError as error:
+            raise _translated(error, f"cannot stat {content.hex()}") from error
+        return StoredContent(content, info.st_size, info.st_mtime)
+
+    async def delete(self, content: bytes) -> None:
+        """See `UnderStore.delete`."""
+        try:
+            await self.pool.run(self.files.unlink, self.path(content))
+        except OSError as error:
+            raise _translated(error, f"cannot delete {content.hex()}") from error
+
+    async def list_contents(self, after: bytes, limit: int) -> list[StoredContent]:
+        """See `UnderStore.list_contents`."""
+        try:
+            return await self.pool.run(self._list, after.hex(), limit)
+        except OSError as error:
+            raise _translated(error, "cannot list contents") from error
+
+    def _list(self, after: str, limit: int) -> list[StoredContent]:
+        found: list[StoredContent] = []
+        for path in self._walk(after):
+            if len(found) >= limit:
+                break
+            with contextlib.suppress(FileNotFoundError):  # deleted since the folder was read
+                info = path.stat()
+                found.append(StoredContent(bytes.fromhex(path.name), info.st_size, info.st_mtime))
+        return found
+
+    def _walk(self, after: str) -> Iterator[Path]:
+        """Content files beyond `after`, in order; folders that lie wholly before it are not read."""
+        after_group = f"{int(after[16:30] or '0', 16) >> _COUNTERS_PER_FOLDER_BITS:011x}"
+        for session in _sorted_folder(self._contents):
+            if session.name < after[:16]:
+                continue
+            for group in _sorted_folder(session):
+                if session.name == after[:16] and group.name < after_group:
+                    continue
+                yield from (path for path in _sorted_folder(group) if path.name > after)
+
+    async def close(self) -> None:
+        """Waits for calls in flight."""
+        self.pool.close()
+
+
+def _sorted_folder(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _close_result(opening: asyncio.Future[int]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        os.close(opening.result())
+
+
+class StagedFile:
+    """A staged content of a `FolderStore`."""
+
+    def __init__(self, store: FolderStore, path: Path, target: Path) -> None:
+        self._store = store
+        self._files = store.files
+        self._path, self._target = path, target
+        self._fd = -1
+        self._made = False  # the staging file exists
+
+    async def write(self, buffers: Sequence[Buffer]) -> None:
+        """See `StagedContent.write`."""
+        try:
+            await self._store.pool.run(self._write, buffers)
+        except OSError as error:
+            raise _translated(error, "cannot write a content") from error
+
+    def _write(self, buffers: Sequence[Buffer]) -> None:
+        if not self._made:
+            self._fd = self._files.create(self._path)
+            self._made = True
+        self._files.write(self._fd, buffers)
+
+    async def commit(self) -> None:
+        """See `StagedContent.commit`."""
+        try:
+            await self._store.pool.run(self._commit)
+        except OSError as error:
+            raise _translated(error, "cannot complete a content") from error
+
+    def _commit(self) -> None:
+        self._write(())
+        self._files.sync(self._fd)
+        self._close()
+        self._files.make_folder(self._target.parent)
+        self._files.rename(self._path, self._target)
+        self._made = False
+        try:
+            self._files.sync_folder(self._target.parent)
+        except OSError:
+            self._files.unlink(self._target)
+            raise
+
+    async def abort(self) -> None:
+        """See `StagedContent.abort`."""
+        await self._store.pool.run(self._abort)
+
+    def _abort(self) -> None:
+        self._close()
+        if self._made:
+            self._made = False
+            with contextlib.suppress(OSError):  # the next start empties the staging folder
+                self._files.unlink(self._path)
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
