@@ -2,39 +2,38 @@
 
 Two phases, because the secret key is looked up between them:
 
-    claim = parse_authorization(request, prefix="/api/v1/s3", region=None, now=now)
-    if isinstance(claim, SignedRequest):
-        payload = verify(claim, secret_key, now)
-    else:
+    claim = parse_authorization(request, prefix="/api/v1/s3", region=None)
+    if isinstance(claim, Anonymous):
         payload = claim.payload
+    else:
+        payload = verify(claim, secret_key_of(claim.access_key), now)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from urllib.parse import unquote_plus
 
-from .payload import VerifiedPayload
-from .raw_request import RawRequest
+from zerohop_proxy.payload import UNSIGNED_PAYLOAD, VerifiedPayload, verified_payload
+from zerohop_proxy.raw_request import RawRequest
+from zerohop_proxy.s3_errors import S3Error
+from zerohop_proxy.signature_v2 import SignedV2, parse_header_v2, parse_query_v2
+from zerohop_proxy.signature_v4 import ALGORITHM, SignedV4, parse_header_v4, parse_query_v4
 
 __all__ = ["Anonymous", "SignedRequest", "parse_authorization", "verify"]
 
+SignedRequest = SignedV4 | SignedV2
+"""A request whose signature claims `access_key`; not verified yet."""
 
-@dataclass(frozen=True, slots=True)
+_EMPTY_V4_KEY = "Credential=/"
+
+
+@dataclass(slots=True)
 class Anonymous:
     """Nobody signed the request. Its body may be framed all the same, which `payload` tells."""
 
     payload: VerifiedPayload
-
-
-class SignedRequest(Protocol):
-    """A request whose signature claims `access_key`; not verified yet."""
-
-    @property
-    def access_key(self) -> str: ...
-
-    def verify(self, secret_key: str, now: float) -> VerifiedPayload: ...
 
 
 def parse_authorization(
@@ -44,13 +43,70 @@ def parse_authorization(
 
     `prefix` is the path under which the API is served, which some clients leave out of what they sign
     (s3cmd, s3fs-fuse). `region`, when configured, is the only one that a SigV4 scope may name.
+    An empty access key, as the API page's Python client sends it, counts as anonymous.
     """
-    raise NotImplementedError
+    authorization = request.headers.get("authorization", "")
+    in_query = "X-Amz-Algorithm=" in request.query or "AWSAccessKeyId=" in request.query
+    if authorization:
+        if in_query:
+            raise S3Error(
+                "InvalidArgument",
+                "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
+                "parameter or the Authorization header should be specified",
+                ArgumentName="Authorization",
+                ArgumentValue=authorization,
+            )
+        return _from_header(request, authorization, prefix, region)
+    if in_query:
+        return _from_query(request, prefix, region)
+    return _anonymous(request.headers)
 
 
 def verify(signed: SignedRequest, secret_key: str, now: float) -> VerifiedPayload:
     """Check signature, clock (`now` in seconds since the epoch) and expiry.
 
-    Raises `S3Error`: SignatureDoesNotMatch, RequestTimeTooSkewed, AccessDenied (expired).
+    Raises `S3Error`: SignatureDoesNotMatch, RequestTimeTooSkewed, AccessDenied (expired), and what is wrong with
+    the declared framing of the body.
     """
     return signed.verify(secret_key, now)
+
+
+def _from_header(
+    request: RawRequest, authorization: str, prefix: str, region: str | None
+) -> SignedRequest | Anonymous:
+    if authorization.startswith(ALGORITHM):
+        if _EMPTY_V4_KEY in authorization:
+            return _anonymous(request.headers)
+        return parse_header_v4(request, authorization, prefix, region)
+    if authorization.startswith("AWS "):
+        if authorization[4:].lstrip().startswith(":"):
+            return _anonymous(request.headers)
+        return parse_header_v2(request, authorization, prefix)
+    if authorization.startswith("AWS4-ECDSA"):
+        raise S3Error("NotImplemented", "Asymmetric signatures (SigV4A) are not supported.")
+    raise S3Error(
+        "InvalidArgument",
+        "Unsupported Authorization Type",
+        ArgumentName="Authorization",
+        ArgumentValue=authorization.partition(" ")[0],
+    )
+
+
+def _from_query(request: RawRequest, prefix: str, region: str | None) -> SignedRequest | Anonymous:
+    query: dict[str, str] = {}
+    for piece in request.query.split("&"):
+        name, _, value = piece.partition("=")
+        if not piece:
+            continue
+        if name in query:  # a repeated one could be read one way here and another way elsewhere
+            raise S3Error("InvalidArgument", f"Duplicate query parameter {name}", ArgumentName=name)
+        query[name] = unquote_plus(value)
+    if "X-Amz-Algorithm" in query:
+        return parse_query_v4(request, query, prefix, region)
+    if not query.get("AWSAccessKeyId"):
+        return _anonymous(request.headers)
+    return parse_query_v2(request, query, prefix)
+
+
+def _anonymous(headers: Mapping[str, str]) -> Anonymous:
+    return Anonymous(verified_payload(None, headers, headers.get("x-amz-content-sha256", UNSIGNED_PAYLOAD)))

@@ -1,27 +1,96 @@
-"""Checksums that S3 keeps and checks: `x-amz-checksum-*`, Content-MD5 and ETags."""
+"""Checksums that S3 keeps and checks: `x-amz-checksum-*`, Content-MD5 and ETags.
+
+Source: S3 user guide, "Checking object integrity". Values are base64 of the big-endian digest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["ALGORITHMS", "Checksum", "DeclaredChecksum"]
+from awscrt import checksums as crt
+
+from zerohop_proxy.s3_errors import S3Error
+
+__all__ = [
+    "ALGORITHMS",
+    "Checksum",
+    "DeclaredChecksum",
+    "check",
+    "checksum_type",
+    "composite_checksum",
+    "declared_checksum",
+    "declared_md5",
+    "element_name",
+    "full_object_checksum",
+    "header_name",
+    "multipart_etag",
+    "new_checksum",
+    "requested_algorithm",
+    "requested_type",
+]
 
 
 class Checksum(Protocol):
-    """An incremental checksum."""
+    """An incremental checksum. `update` releases the GIL for long data: run it in a thread for those."""
 
     algorithm: str  # CRC32, CRC32C, CRC64NVME, SHA1, SHA256: the name of S3's `ChecksumAlgorithm`
 
-    def update(self, data: bytes | memoryview) -> None: ...
+    def update(self, data: bytes | bytearray | memoryview) -> None: ...
 
     def digest(self) -> bytes: ...
 
     def base64(self) -> str: ...
 
 
-ALGORITHMS: tuple[str, ...] = ("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")
+class _Crc:
+    def __init__(self, algorithm: str) -> None:
+        self.algorithm = algorithm
+        self._function, self._size, _ = _CRCS[algorithm]
+        self._value = 0
+
+    def update(self, data: bytes | bytearray | memoryview) -> None:
+        self._value = self._function(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(self._size, "big")
+
+    def base64(self) -> str:
+        return base64.b64encode(self.digest()).decode()
+
+
+class _Sha:
+    def __init__(self, algorithm: str) -> None:
+        self.algorithm = algorithm
+        self._hash = hashlib.new(algorithm.lower(), usedforsecurity=False)
+
+    def update(self, data: bytes | bytearray | memoryview) -> None:
+        self._hash.update(data)
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+    def base64(self) -> str:
+        return base64.b64encode(self.digest()).decode()
+
+
+_Crc_function = Callable[..., int]
+_CRCS: dict[str, tuple[_Crc_function, int, _Crc_function]] = {
+    "CRC32": (crt.crc32, 4, crt.combine_crc32),
+    "CRC32C": (crt.crc32c, 4, crt.combine_crc32c),
+    "CRC64NVME": (crt.crc64nvme, 8, crt.combine_crc64nvme),
+}
+_DIGEST_BYTES = {"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "SHA1": 20, "SHA256": 32}
+
+ALGORITHMS: tuple[str, ...] = tuple(_DIGEST_BYTES)
+
+_PREFIX = "x-amz-checksum-"
+_BY_HEADER = {f"{_PREFIX}{name.lower()}": name for name in ALGORITHMS}
+_NOT_A_VALUE = frozenset({"x-amz-checksum-algorithm", "x-amz-checksum-mode", "x-amz-checksum-type"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +103,13 @@ class DeclaredChecksum:
 
 
 def new_checksum(algorithm: str) -> Checksum:
-    """A fresh checksum of `algorithm` (upper case)."""
-    raise NotImplementedError
+    """A fresh checksum of `algorithm` (one of `ALGORITHMS`)."""
+    return _Crc(algorithm) if algorithm in _CRCS else _Sha(algorithm)
 
 
 def header_name(algorithm: str) -> str:
     """`x-amz-checksum-crc32` for `CRC32`."""
-    return f"x-amz-checksum-{algorithm.lower()}"
+    return f"{_PREFIX}{algorithm.lower()}"
 
 
 def element_name(algorithm: str) -> str:
@@ -48,31 +117,147 @@ def element_name(algorithm: str) -> str:
     return f"Checksum{algorithm}"
 
 
-def declared_checksum(headers: Mapping[str, str], trailer_names: Sequence[str] = ()) -> DeclaredChecksum | None:
-    """The checksum that a request declares for its body; raises InvalidRequest for contradictions."""
-    raise NotImplementedError
+def declared_checksum(
+    headers: Mapping[str, str], trailer_names: Sequence[str] = ()
+) -> DeclaredChecksum | None:
+    """The checksum that a request declares for its body, None when it declares none.
+
+    Raises `S3Error` InvalidRequest for several at once, a malformed value, an unknown algorithm, or an
+    x-amz-sdk-checksum-algorithm that is not the one sent.
+    """
+    in_headers = [name for name in headers if name.startswith(_PREFIX) and name not in _NOT_A_VALUE]
+    in_trailers = [name for name in trailer_names if name.startswith(_PREFIX)]
+    names = in_headers + in_trailers
+    if not names:
+        if headers.get("x-amz-sdk-checksum-algorithm") and headers.get("x-amz-trailer"):
+            raise S3Error(
+                "InvalidRequest", "The value specified in the x-amz-trailer header is not supported"
+            )
+        return None
+    if len(names) > 1:
+        raise S3Error(
+            "InvalidRequest",
+            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+        )
+    algorithm = _BY_HEADER.get(names[0])
+    if algorithm is None:
+        raise S3Error("InvalidRequest", f"The checksum algorithm of {names[0]} is not supported.")
+    sdk = headers.get("x-amz-sdk-checksum-algorithm")
+    if sdk is not None and sdk.upper() != algorithm:
+        raise S3Error("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
+    if in_trailers:
+        return DeclaredChecksum(algorithm, None, names[0])
+    _require_form(algorithm, names[0], headers[names[0]])
+    return DeclaredChecksum(algorithm, headers[names[0]])
+
+
+def requested_algorithm(headers: Mapping[str, str]) -> str | None:
+    """x-amz-checksum-algorithm of CreateMultipartUpload and CopyObject; raises InvalidRequest."""
+    value = headers.get("x-amz-checksum-algorithm")
+    if value is None:
+        return None
+    if value.upper() not in _DIGEST_BYTES:
+        raise S3Error(
+            "InvalidRequest",
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
+            "[CRC32, CRC32C, CRC64NVME, SHA1, SHA256]",
+        )
+    return value.upper()
+
+
+def requested_type(headers: Mapping[str, str], algorithm: str | None) -> str | None:
+    """x-amz-checksum-type of a multipart upload, or the algorithm's default; raises InvalidRequest."""
+    value = headers.get("x-amz-checksum-type")
+    if algorithm is None:
+        if value is not None:
+            raise S3Error(
+                "InvalidRequest",
+                "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
+            )
+        return None
+    if value is None:
+        return checksum_type(algorithm)
+    kind = value.upper()
+    impossible = {"COMPOSITE": ("CRC64NVME",), "FULL_OBJECT": ("SHA1", "SHA256")}.get(kind)
+    if impossible is None:
+        raise S3Error("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
+    if algorithm in impossible:
+        raise S3Error(
+            "InvalidRequest",
+            f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum algorithm.",
+        )
+    return kind
+
+
+def checksum_type(algorithm: str) -> str:
+    """The type that a multipart upload of `algorithm` has when none is asked for."""
+    return "FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE"
 
 
 def declared_md5(headers: Mapping[str, str]) -> bytes | None:
-    """The 16 bytes of Content-MD5; raises InvalidDigest."""
-    raise NotImplementedError
+    """The 16 bytes of Content-MD5, None when there is none; raises InvalidDigest."""
+    value = headers.get("content-md5")
+    if value is None:
+        return None
+    digest = _decoded(value.strip())
+    if digest is None or len(digest) != 16:
+        raise S3Error("InvalidDigest", **{"Content-MD5": value})
+    return digest
 
 
-def check(declared: DeclaredChecksum, computed: Checksum, trailers: Mapping[str, str]) -> str:
-    """Compare; gives the base64 value. Raises BadDigest, InvalidRequest (malformed or missing)."""
-    raise NotImplementedError
+def check(declared: DeclaredChecksum, computed: Checksum, trailers: Mapping[str, str] | None = None) -> str:
+    """Compare; gives the base64 value. Raises BadDigest, InvalidRequest (malformed or missing in the trailer)."""
+    expected = declared.value
+    if expected is None:
+        name = declared.trailer_name or header_name(declared.algorithm)
+        expected = (trailers or {}).get(name)
+        if expected is None:
+            raise S3Error("InvalidRequest", f"The trailer {name} is missing.")
+        _require_form(declared.algorithm, name, expected)
+    value = computed.base64()
+    if value != expected:
+        raise S3Error(
+            "BadDigest",
+            f"The {declared.algorithm} you specified did not match the calculated checksum.",
+        )
+    return value
 
 
 def composite_checksum(algorithm: str, parts: Sequence[str]) -> str:
-    """Checksum of the parts' checksums (base64), with its `-N`."""
-    raise NotImplementedError
+    """Checksum of the parts' digests (given in base64), with its `-N`."""
+    whole = new_checksum(algorithm)
+    for part in parts:
+        whole.update(base64.b64decode(part))
+    return f"{whole.base64()}-{len(parts)}"
 
 
 def full_object_checksum(algorithm: str, parts: Sequence[tuple[str, int]]) -> str:
-    """Checksum of the concatenation from the parts' (base64, size_bytes); CRCs only."""
-    raise NotImplementedError
+    """Checksum of the concatenation, from the parts' (base64, size_bytes); the CRCs alone can be combined."""
+    _, size, combine = _CRCS[algorithm]
+    whole = 0
+    for value, size_bytes in parts:
+        whole = combine(whole, int.from_bytes(base64.b64decode(value), "big"), size_bytes)
+    return base64.b64encode(whole.to_bytes(size, "big")).decode()
 
 
 def multipart_etag(part_etags: Sequence[str]) -> str:
     """`md5-of-md5s-N`, without quotes, from the parts' hex MD5s."""
-    raise NotImplementedError
+    whole = hashlib.md5(usedforsecurity=False)
+    for etag in part_etags:
+        whole.update(bytes.fromhex(etag))
+    return f"{whole.hexdigest()}-{len(part_etags)}"
+
+
+def _require_form(algorithm: str, name: str, value: str) -> None:
+    digest = _decoded(value)
+    if digest is None or len(digest) != _DIGEST_BYTES[algorithm]:
+        raise S3Error("InvalidRequest", f"Value for {name} header is invalid.")
+
+
+def _decoded(value: str) -> bytes | None:
+    """Strict, canonical base64, else None: of two spellings of one digest only one compares equal."""
+    try:
+        digest = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return digest if base64.b64encode(digest).decode() == value else None

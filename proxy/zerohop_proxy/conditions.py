@@ -1,11 +1,37 @@
-"""Conditional requests: RFC 9110 13.2.2 for reads, and S3's rules for writes and copy sources."""
+"""Conditional requests: RFC 9110 13.2.2 for reads, and S3's rules for writes and copy sources.
+
+ETags come without quotes, times in milliseconds since the epoch, headers with lower-case names.
+"""
 
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-__all__ = ["Outcome", "evaluate_copy_source", "evaluate_read", "parse_http_date", "write_condition"]
+from zerohop_proxy.request_time import http_date, parse_http_date
+from zerohop_proxy.s3_errors import S3Error
+
+__all__ = [
+    "Outcome",
+    "WriteCondition",
+    "evaluate_copy_source",
+    "evaluate_read",
+    "failed_read_condition",
+    "http_date",
+    "parse_http_date",
+    "write_condition",
+]
+
+# SDKs send the tag of a listing or of another answer as it is, quoted or not, and some a list of them.
+_TAG = re.compile(r'\s*(?P<weak>W/)?(?:"(?P<quoted>[^"]*)"|(?P<bare>[^",\s]+))\s*(?:,|\Z)')
+
+_COPY_SOURCE = "x-amz-copy-source-"
+_COPY_SOURCE_CONDITIONS = tuple(
+    f"{_COPY_SOURCE}{name}"
+    for name in ("if-match", "if-unmodified-since", "if-none-match", "if-modified-since")
+)
 
 
 class Outcome(enum.Enum):
@@ -16,41 +42,98 @@ class Outcome(enum.Enum):
     PRECONDITION_FAILED = 412
 
 
-def evaluate_read(headers: Mapping[str, str], etag: str, modified_ms: int) -> Outcome:
-    """Evaluate If-Match, If-Unmodified-Since, If-None-Match, If-Modified-Since in that order.
-
-    `headers` has lower-case names; `etag` comes without quotes; `modified_ms` counts from the epoch.
-    """
-    raise NotImplementedError
-
-
-def failed_read_condition(headers: Mapping[str, str]) -> str:
-    """Name of the header that a 412 answer blames, as AWS's `Condition` element has it."""
-    raise NotImplementedError
-
-
-def evaluate_copy_source(headers: Mapping[str, str], etag: str, modified_ms: int) -> bool:
-    """Whether a copy may proceed under `x-amz-copy-source-if-*` (all failures are 412 there)."""
-    raise NotImplementedError
-
-
+@dataclass(frozen=True, slots=True)
 class WriteCondition:
-    """If-Match or If-None-Match of a PUT or a Complete."""
+    """If-Match (an ETag that the current object must have) or If-None-Match: * (no object may be there)."""
 
     if_match: str | None
     if_none_match_any: bool
 
+    def check(self, current_etag: str | None) -> None:
+        """Decide against the current object's ETag, None when there is no object.
+
+        Raises `S3Error` PreconditionFailed; NoSuchKey for If-Match without an object, as S3 does.
+        """
+        if self.if_none_match_any and current_etag is not None:
+            raise S3Error("PreconditionFailed", Condition="If-None-Match")
+        if self.if_match is not None:
+            if current_etag is None:
+                raise S3Error("NoSuchKey")
+            if not _matches(self.if_match, current_etag, weak=False):
+                raise S3Error("PreconditionFailed", Condition="If-Match")
+
+
+def evaluate_read(headers: Mapping[str, str], etag: str, modified_ms: int) -> Outcome:
+    """Evaluate If-Match, If-Unmodified-Since, If-None-Match, If-Modified-Since by RFC 9110 13.2.2.
+
+    Each date is looked at only when the tag condition of its pair is absent; invalid dates are ignored.
+    """
+    if _first_failure(headers, "", etag, modified_ms) is not None:
+        return Outcome.PRECONDITION_FAILED
+    if _is_unchanged(headers, "", etag, modified_ms):
+        return Outcome.NOT_MODIFIED
+    return Outcome.PROCEED
+
+
+def failed_read_condition(headers: Mapping[str, str]) -> str:
+    """Name of the header that a 412 answer to a read blames, for S3's `Condition` element."""
+    return "If-Match" if "if-match" in headers else "If-Unmodified-Since"
+
+
+def evaluate_copy_source(headers: Mapping[str, str], etag: str, modified_ms: int) -> bool:
+    """Whether a copy may proceed under `x-amz-copy-source-if-*`; where a read would say 304, a copy says 412."""
+    if not any(name in headers for name in _COPY_SOURCE_CONDITIONS):
+        return True
+    return _first_failure(headers, _COPY_SOURCE, etag, modified_ms) is None and not _is_unchanged(
+        headers, _COPY_SOURCE, etag, modified_ms
+    )
+
 
 def write_condition(headers: Mapping[str, str]) -> WriteCondition | None:
-    """Parse the condition of a write; S3 knows `If-Match: etag` and `If-None-Match: *` only (else NotImplemented)."""
-    raise NotImplementedError
+    """The condition of a PUT, a Complete or a DELETE; None when there is none.
+
+    S3 knows `If-Match: etag` and `If-None-Match: *` on writes; everything else is NotImplemented there too.
+    """
+    if_match, if_none_match = headers.get("if-match"), headers.get("if-none-match")
+    if if_match is None and if_none_match is None:
+        return None
+    if if_none_match is not None and (if_match is not None or if_none_match.strip() != "*"):
+        raise S3Error("NotImplemented", Header="If-None-Match")
+    return WriteCondition(if_match, if_none_match is not None)
 
 
-def parse_http_date(value: str) -> int | None:
-    """Seconds since the epoch of an HTTP-date in any of its three forms (RFC 9110 5.6.7), else None."""
-    raise NotImplementedError
+def _first_failure(headers: Mapping[str, str], start: str, etag: str, modified_ms: int) -> str | None:
+    """The condition that calls for 412, None when all hold (steps 1 and 2)."""
+    if_match = headers.get(start + "if-match")
+    if if_match is not None:
+        return None if _matches(if_match, etag, weak=False) else start + "if-match"
+    limit_s = _date(headers, start + "if-unmodified-since")
+    if limit_s is not None and modified_ms // 1000 > limit_s:
+        return start + "if-unmodified-since"
+    return None
 
 
-def http_date(epoch_ms: int) -> str:
-    """IMF-fixdate of a time, truncated to seconds."""
-    raise NotImplementedError
+def _is_unchanged(headers: Mapping[str, str], start: str, etag: str, modified_ms: int) -> bool:
+    """Whether the client has the object already (steps 3 and 4)."""
+    if_none_match = headers.get(start + "if-none-match")
+    if if_none_match is not None:
+        return _matches(if_none_match, etag, weak=True)
+    since_s = _date(headers, start + "if-modified-since")
+    # Last-Modified has whole seconds; a client cannot know our milliseconds.
+    return since_s is not None and modified_ms // 1000 <= since_s
+
+
+def _date(headers: Mapping[str, str], name: str) -> int | None:
+    value = headers.get(name)
+    return None if value is None else parse_http_date(value)
+
+
+def _matches(header: str, etag: str, *, weak: bool) -> bool:
+    """Whether the list of tags in `header` (or `*`) holds `etag`; `weak` allows `W/` tags (RFC 9110 8.8.3.2)."""
+    text = header.strip()
+    if text == "*":
+        return True
+    return any(
+        (weak or not tag["weak"]) and (tag["bare"] if tag["quoted"] is None else tag["quoted"]) == etag
+        for tag in _TAG.finditer(text)
+    )

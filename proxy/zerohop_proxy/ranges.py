@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from zerohop_proxy.s3_errors import S3Error
+
 __all__ = ["ByteRange", "parse_copy_range", "resolve_range"]
+
+_SINGLE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]*)[ \t]*-[ \t]*([0-9]*)\Z", re.IGNORECASE)
+_COPY = re.compile(r"bytes=([0-9]+)-([0-9]+)\Z")
+_MAX_DIGITS = 19
+"""Longer numbers lie beyond any object; they are cut short, since parsing one costs the square of its length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +33,49 @@ def resolve_range(header: str | None, size_bytes: int) -> ByteRange | None:
     Malformed and multiple ranges are ignored, as S3 does. Raises `S3Error` InvalidRange (416) with the
     elements ActualObjectSize and RangeRequested when the range lies outside the object.
     """
-    raise NotImplementedError
+    match = None if header is None else _SINGLE.match(header.strip())
+    if header is None or match is None or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        start = max(0, size_bytes - _number(match[2]))
+        end = size_bytes
+    else:
+        start = _number(match[1])
+        if match[2] and _number(match[2]) < start:
+            return None  # not a valid range (14.1.2), so it is ignored
+        end = min(size_bytes, _number(match[2]) + 1) if match[2] else size_bytes
+    if start >= end:
+        raise S3Error(
+            "InvalidRange",
+            headers={"Content-Range": f"bytes */{size_bytes}"},
+            RangeRequested=header,
+            ActualObjectSize=str(size_bytes),
+        )
+    return ByteRange(start, end - start)
 
 
 def parse_copy_range(header: str, size_bytes: int) -> ByteRange:
     """`bytes=first-last` of UploadPartCopy, within the source; raises InvalidArgument or InvalidRange."""
-    raise NotImplementedError
+    match = _COPY.match(header)
+    if match is None or _number(match[2]) < _number(match[1]):
+        raise S3Error(
+            "InvalidArgument",
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
+            "zero-based offsets of the first and last bytes to copy",
+            ArgumentName="x-amz-copy-source-range",
+            ArgumentValue=header,
+        )
+    start, last = _number(match[1]), _number(match[2])
+    if last >= size_bytes:
+        raise S3Error(
+            "InvalidArgument",
+            f"Range specified is not valid for source object of size: {size_bytes}",
+            ArgumentName="x-amz-copy-source-range",
+            ArgumentValue=header,
+        )
+    return ByteRange(start, last - start + 1)
+
+
+def _number(digits: str) -> int:
+    digits = digits.lstrip("0")
+    return int(digits or "0") if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS

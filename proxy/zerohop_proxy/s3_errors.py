@@ -1,32 +1,112 @@
-"""S3 error answers: codes, statuses, AWS's wording, and the mapping from domain errors.
+"""S3 error answers, and the mapping from domain errors to them.
 
-Source: S3 API reference, "Error responses", list of error codes.
+Source: S3 API reference, "Error responses".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["S3Error", "from_domain_error"]
+from zerohop import errors as domain
+from zerohop_proxy.s3_error_table import S3_ERRORS
+
+__all__ = ["S3Error", "from_domain_error", "s3_code"]
 
 
 class S3Error(Exception):
     """An error that is answered to the client as S3 gives it.
 
-    `elements` are further elements of the XML (BucketName, ArgumentName, ...); `headers` go with the answer.
+    `code` is one of `S3_ERRORS`; `elements` are further elements of the XML (BucketName, ArgumentName, ...);
+    `headers` go with the answer.
     """
 
     def __init__(
-        self, code: str, message: str | None = None, *, headers: Mapping[str, str] | None = None, **elements: str
+        self,
+        code: str,
+        message: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **elements: str,
     ) -> None:
+        status, default_message = S3_ERRORS[code]
         self.code = code
-        self.status: int = 500
-        self.message: str = message or ""
-        self.elements = elements
-        self.headers = dict(headers or {})
+        self.status: int = status
+        self.message: str = message or default_message
+        self.elements: dict[str, str] = elements
+        self.headers: dict[str, str] = dict(headers or {})
         super().__init__(f"{code}: {self.message}")
 
 
-def from_domain_error(error: Exception) -> S3Error:
-    """The S3 answer to a domain error (`zerohop.errors`); the most derived mapped class decides."""
-    raise NotImplementedError
+# Every class of the domain's tree has a line of its own or a base class that has one below the root; a test
+# walks them. What a client can do nothing about, but may try again, is 503: SDKs back off and retry it.
+_CODES: dict[type[domain.ZerohopError], str] = {
+    domain.ZerohopError: "InternalError",
+    domain.Internal: "InternalError",
+    domain.InvalidRequest: "InvalidRequest",
+    domain.ConfigError: "InternalError",
+    domain.AccessDenied: "AccessDenied",
+    domain.StaleUsers: "ServiceUnavailable",
+    domain.NotSupported: "NotImplemented",
+    domain.NotFound: "NoSuchKey",
+    domain.BucketNotFound: "NoSuchBucket",
+    domain.KeyNotFound: "NoSuchKey",
+    domain.VersionNotFound: "NoSuchVersion",
+    domain.UploadNotFound: "NoSuchUpload",
+    domain.UserNotFound: "InvalidAccessKeyId",
+    domain.BucketAlreadyExists: "BucketAlreadyExists",
+    domain.BucketAlreadyOwned: "BucketAlreadyOwnedByYou",
+    domain.BucketNotEmpty: "BucketNotEmpty",
+    domain.UserAlreadyExists: "InvalidRequest",
+    domain.InvalidPart: "InvalidPart",
+    domain.InvalidPartOrder: "InvalidPartOrder",
+    domain.PartTooSmall: "EntityTooSmall",
+    domain.PreconditionFailed: "PreconditionFailed",
+    domain.NotModified: "NotModified",
+    domain.NeedsBytes: "InternalError",  # the copy handlers act on it; it reaching a client is a defect
+    domain.OperationConflict: "OperationAborted",
+    domain.Conflict: "ServiceUnavailable",
+    domain.TooLarge: "MaxMessageLengthExceeded",
+    domain.LeaseLost: "ServiceUnavailable",
+    domain.StoreFailed: "ServiceUnavailable",
+    domain.FormatTooNew: "InternalError",
+    domain.DataFolderInUse: "InternalError",
+    domain.NoWorker: "ServiceUnavailable",
+    domain.SessionFenced: "ServiceUnavailable",
+    domain.BlockNotFound: "ServiceUnavailable",
+    domain.ContentNotFound: "InternalError",  # the record names it, so NoSuchKey would be a lie
+    domain.ContentLost: "InternalError",
+    domain.Corrupt: "InternalError",
+    domain.OutOfSpace: "ServiceUnavailable",
+    domain.UnderStoreFailed: "ServiceUnavailable",
+    domain.BodyTooShort: "IncompleteBody",
+    domain.TransportError: "ServiceUnavailable",
+    domain.PeerUnavailable: "ServiceUnavailable",
+    domain.OutcomeUnknown: "InternalError",  # it may have happened; 500 is what S3 says of that
+    domain.DeadlineExceeded: "ServiceUnavailable",
+    domain.IncompatiblePeer: "InternalError",
+    domain.PeerRejected: "InternalError",
+    domain.ProtocolViolation: "InternalError",
+    domain.UnknownOperation: "InternalError",
+    domain.Overloaded: "SlowDown",
+}
+
+# The words of these domain errors are meant for the caller of S3; those of the others speak of our insides.
+_MESSAGE_FOR_CLIENT: tuple[type[domain.ZerohopError], ...] = (domain.InvalidRequest, domain.NotSupported)
+
+
+def s3_code(error_class: type[domain.ZerohopError]) -> str:
+    """The S3 code of a domain error class: its own, or that of its nearest base."""
+    for cls in error_class.__mro__:
+        if cls in _CODES:
+            return _CODES[cls]
+    return "InternalError"
+
+
+def from_domain_error(error: domain.ZerohopError) -> S3Error:
+    """The S3 answer to a domain error; the most derived mapped class decides."""
+    code = s3_code(type(error))
+    if isinstance(error, domain.PreconditionFailed) and "condition" in error.details:
+        return S3Error(code, Condition=error.details["condition"])
+    if isinstance(error, _MESSAGE_FOR_CLIENT):
+        return S3Error(code, error.message)
+    return S3Error(code)

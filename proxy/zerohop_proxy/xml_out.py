@@ -8,9 +8,9 @@ written with them; times are milliseconds since the epoch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from .xml_text import escape, timestamp
+from zerohop_proxy.xml_text import escape, timestamp
 
 __all__ = [
     "NAMESPACE",

@@ -14,7 +14,7 @@ __all__ = ["escape", "timestamp", "url_encoded"]
 # Dropping or replacing them would name another key, and failing the page would hide every other key, so we do
 # as S3 does; `encoding-type=url` is the way to list such keys with a strict parser. U+FFFE, U+FFFF likewise.
 # \r, \n and \t are legal, but a parser turns a bare \r into \n, so they are references too.
-_SPECIAL = re.compile("[&<>\"\x00-\x1f\x7f\ufffe\uffff]")
+_SPECIAL = re.compile('[&<>"\x00-\x1f\x7f\ufffe\uffff]')
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
