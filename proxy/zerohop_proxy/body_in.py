@@ -1,0 +1,120 @@
+"""Receiving a body: off the wire, out of its aws-chunked framing, hashed, and only then believed.
+
+One batch is at most what aiohttp buffers for a connection (512 KiB). While a batch is decoded and hashed in a
+thread, the one before it goes to its destination: so a request holds three batches at most, whatever its size, and
+the slowest of client, hashing and worker sets the pace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
+
+from aiohttp import web
+
+from zerohop_proxy.aws_chunked import AwsChunkedDecoder
+from zerohop_proxy.digests import BodyDigester, ReceivedBody
+from zerohop_proxy.hashing import Batch, digested
+from zerohop_proxy.object_headers import body_length
+from zerohop_proxy.progress import within
+from zerohop_proxy.request import S3Request
+from zerohop_proxy.s3_errors import S3Error
+
+__all__ = ["MAX_PUT_BYTES", "IncomingBody", "read_document"]
+
+MAX_PUT_BYTES: Final = 5 * 1024**3
+"""Source: S3 user guide, "Uploading objects": a single PUT or part holds up to 5 GiB."""
+_MAX_DOCUMENT_BYTES: Final = 4 * 1024 * 1024
+"""A Complete of 10,000 parts with checksums, or a Delete of 1,000 keys of 1 KiB, escaped, stays below."""
+
+
+class IncomingBody:
+    """The body of one request. Read it once, by `batches` or `read_whole`; then `finish` tells what it was."""
+
+    def __init__(self, request: S3Request, *, extra_algorithm: str = "", with_checksum: bool = True) -> None:
+        """Checks the headers that announce the body, before any of it is asked for. Raises S3Error."""
+        payload = request.identity.payload
+        self._request = request
+        self._out = request.out
+        self._content = request.out.http.content
+        self._wire_bytes = body_length(request.headers, in_dialect=request.route.in_dialect)
+        self._digester = BodyDigester(
+            payload, request.headers, extra_algorithm=extra_algorithm, with_checksum=with_checksum
+        )
+        self._decoder = AwsChunkedDecoder(payload) if payload.mode.is_chunked else None
+        self.expected_bytes: int | None = (
+            payload.decoded_length_bytes if self._decoder is not None else self._wire_bytes
+        )
+        """Size of the payload, None when it is not known before its end."""
+        if self.expected_bytes is not None and self.expected_bytes > MAX_PUT_BYTES:
+            raise S3Error(
+                "EntityTooLarge", ProposedSize=str(self.expected_bytes), MaxSizeAllowed=str(MAX_PUT_BYTES)
+            )
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the client waits for a `100 Continue` before it sends the body."""
+        return self._out.is_continue_wanted
+
+    @property
+    def declared_algorithm(self) -> str:
+        return self._digester.declared_algorithm
+
+    async def batches(self) -> AsyncGenerator[Batch, None]:
+        """The payload in pieces, none of which is to be believed before `finish`. Close it (`aclosing`) if left early.
+
+        Raises S3Error for broken framing, ConnectionError when the client is gone or stalls.
+        """
+        self._out.ask_for_body()
+        async with aclosing(digested(self._receive, self._digest, self._request.services.hashing)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def read_whole(self, limit_bytes: int) -> bytes:
+        """All of it in one piece; raises S3Error MaxMessageLengthExceeded beyond `limit_bytes`."""
+        pieces: list[bytes | memoryview] = []
+        size_bytes = 0
+        async with aclosing(self.batches()) as batches:
+            async for batch in batches:
+                pieces.extend(batch)
+                size_bytes += sum(len(piece) for piece in batch)
+                if size_bytes > limit_bytes:
+                    raise S3Error("MaxMessageLengthExceeded", MaxMessageLengthBytes=str(limit_bytes))
+        return b"".join(pieces)
+
+    def finish(self) -> ReceivedBody:
+        """After the last piece: check length, signatures, digests and trailers. Raises S3Error; then nothing counts."""
+        trailers = self._decoder.finish() if self._decoder is not None else {}
+        received = self._digester.finish(trailers)
+        if self.expected_bytes is not None and received.size_bytes != self.expected_bytes:
+            raise S3Error("IncompleteBody")
+        return received
+
+    def _digest(self, data: bytes | memoryview) -> Batch:
+        batch: Batch = self._decoder.feed(data) if self._decoder is not None else (data,)
+        self._digester.update(batch)
+        if self._digester.size_bytes > MAX_PUT_BYTES:
+            raise S3Error("EntityTooLarge", MaxSizeAllowed=str(MAX_PUT_BYTES))
+        return batch
+
+    async def _receive(self) -> bytes:
+        """What has arrived, b"" at the end."""
+        content = self._content
+        try:
+            data = content.read_nowait()
+            if data or content.at_eof():
+                return data
+            return await within(self._out.stall_timeout_s, content.readany())
+        except web.RequestPayloadError:
+            raise S3Error("IncompleteBody") from None
+
+
+async def read_document(request: S3Request, *, with_checksum: bool = True) -> tuple[bytes, IncomingBody]:
+    """The small body of a POST or PUT that carries XML, checked; at most 4 MiB."""
+    body = IncomingBody(request, with_checksum=with_checksum)
+    if body.expected_bytes is not None and body.expected_bytes > _MAX_DOCUMENT_BYTES:
+        raise S3Error("MaxMessageLengthExceeded", MaxMessageLengthBytes=str(_MAX_DOCUMENT_BYTES))
+    document = await body.read_whole(_MAX_DOCUMENT_BYTES)
+    body.finish()
+    return document, body

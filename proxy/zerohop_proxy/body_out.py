@@ -1,0 +1,106 @@
+"""Sending the bytes of an object: the zero-copy ladder, with its one decision point in `send_object`.
+
+1. Inline data, and small bodies from a block's descriptor: one read, one write together with the head.
+2. Large bodies: `sendfile` block by block from descriptors that the worker of this host passed.
+3. Blocks without a descriptor (the worker is on another host): relayed piece by piece.
+4. TLS: the same steps through the transport's buffer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Final
+
+from zerohop.rpc.master_api import ObjectResult
+from zerohop_proxy.block_reads import IN_MEMORY, OpenSpan, open_spans, read_now, read_span, relay
+from zerohop_proxy.request import S3Request
+from zerohop_proxy.sendfile import SocketSender, TransportSender
+
+__all__ = ["send_object"]
+
+_ONE_WRITE_BYTES: Final = 128 * 1024
+"""Up to here one copy costs less than duplicating the socket and waiting for it (measured on loopback)."""
+
+_Head = Callable[[], bytes]
+
+
+async def send_object(request: S3Request, found: ObjectResult, start: int, stop: int, head: _Head) -> None:
+    """Write the head and bytes [start, stop) of the object.
+
+    `head` is called once, when the first bytes are at hand: an error before that can still be answered. One after it
+    leaves the response short, and the caller cuts the connection.
+    """
+    size_bytes = stop - start
+    if found.record.inline or size_bytes == 0:
+        await request.out.write(head() + found.data[start:stop])
+    elif size_bytes <= _ONE_WRITE_BYTES:
+        body = _cached_body(request, found, start, stop)
+        if body is None:
+            body = await _gathered_body(request, found, start, stop)
+        await request.out.write(head() + body)
+    else:
+        secure = request.out.transport.get_extra_info("sslcontext") is not None
+        await _stream(request, found, start, stop, head, TransportSender if secure else SocketSender)
+    request.out.sent_bytes = size_bytes
+
+
+def _cached_body(request: S3Request, found: ObjectResult, start: int, stop: int) -> bytes | None:
+    """The fast path: a small object of one content, whose block's descriptor is at hand."""
+    segments = found.record.segments
+    if len(segments) != 1:
+        return None
+    content = segments[0].content
+    index = start >> content[15]
+    if (stop - 1) >> content[15] != index:
+        return None
+    block = request.cluster.blocks.cached(content, index)
+    if block is None:
+        return None
+    with block:
+        body = read_now(block, start - (index << content[15]), stop - start)
+    return body if body is not None and len(body) == stop - start else None
+
+
+async def _gathered_body(request: S3Request, found: ObjectResult, start: int, stop: int) -> bytes:
+    bodies: list[bytes] = []
+    async with aclosing(open_spans(request.cluster, found, start, stop)) as spans:
+        async for opened in spans:
+            bodies.append(await read_span(request.cluster, opened, request.services.disk))  # noqa: PERF401
+    return b"".join(bodies)
+
+
+async def _stream(
+    request: S3Request,
+    found: ObjectResult,
+    start: int,
+    stop: int,
+    head: _Head,
+    sender_class: type[SocketSender | TransportSender],
+) -> None:
+    async with aclosing(open_spans(request.cluster, found, start, stop)) as spans:
+        first = await anext(spans)
+        async with sender_class(request.out, request.services.disk) as sender:
+            await _send_span(request, sender, first, head)
+            async for opened in spans:
+                await _send_span(request, sender, opened)
+                await asyncio.sleep(0)  # a fast client must not keep the loop to itself
+            sender.complete()
+
+
+async def _send_span(
+    request: S3Request, sender: SocketSender | TransportSender, opened: OpenSpan, head: _Head | None = None
+) -> None:
+    block, span = opened.block, opened.span
+    if block is not None:
+        if head is not None:
+            await sender.send(head(), more=True)
+        await sender.send_file(block.fd, span.offset, span.size, in_memory=block.source == IN_MEMORY)
+        return
+    async with aclosing(relay(request.cluster, opened.held, span)) as stream:
+        async for data in stream:
+            if head is not None:
+                await sender.send(head(), more=True)
+                head = None
+            await sender.send(data)

@@ -1,0 +1,197 @@
+"""The one way that every request goes: id, limits, parse, authenticate, dispatch, errors, access log.
+
+Concurrency: `_in_flight` and `_busy` change only between awaits, on entering and on leaving `handle`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final, cast
+
+from aiohttp import web
+
+from zerohop.errors import ZerohopError
+from zerohop_proxy import xml_out
+from zerohop_proxy.answer import XML, Answer, HeadWriter
+from zerohop_proxy.handlers import handler_of
+from zerohop_proxy.raw_request import RawRequest
+from zerohop_proxy.request import S3Request, Services
+from zerohop_proxy.responder import Responder
+from zerohop_proxy.routing import Route, route
+from zerohop_proxy.s3_errors import S3Error, from_domain_error
+
+__all__ = ["PREFIX", "Funnel"]
+
+_log = logging.getLogger(__name__)
+_access_log = logging.getLogger("zerohop.access")
+
+PREFIX: Final = "/api/v1/s3"
+
+
+class _Sent:
+    """Tells aiohttp that the response has been written, and whether the connection goes on."""
+
+    def __init__(self, *, keep_alive: bool) -> None:
+        self.keep_alive = keep_alive
+
+    async def prepare(self, _request: web.BaseRequest) -> None:
+        """Nothing is left to be done."""
+
+    async def write_eof(self) -> None:
+        """Nothing is left to be done."""
+
+
+_KEEP: Final = cast("web.StreamResponse", _Sent(keep_alive=True))
+_CLOSE: Final = cast("web.StreamResponse", _Sent(keep_alive=False))
+
+
+class Funnel:
+    """Handles all requests of one proxy process."""
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        max_in_flight: int,
+        stall_timeout_s: float,
+        access_log: bool,
+    ) -> None:
+        self._services = services
+        self._heads = HeadWriter(services.clock)
+        self._max_in_flight = max_in_flight
+        self._stall_timeout_s = stall_timeout_s
+        self._access_log = access_log
+        self._clock = services.clock
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        # The connections that work on a request; as many as requests, since a connection works on one at a time.
+        self._busy: set[object] = set()
+
+    @property
+    def busy(self) -> frozenset[object]:
+        """Connections (aiohttp protocols) with a request in flight."""
+        return frozenset(self._busy)
+
+    def begin_drain(self) -> None:
+        """From now on, every answer closes its connection."""
+        self._draining = True
+
+    async def wait_idle(self) -> None:
+        """Until no request is in flight."""
+        await self._idle.wait()
+
+    async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
+        """Aiohttp's handler: answers, whatever happens."""
+        out = Responder(http, self._heads, stall_timeout_s=self._stall_timeout_s)
+        protocol = http.protocol
+        self._busy.add(protocol)
+        self._idle.clear()
+        started_s = self._clock.monotonic_s()
+        if self._draining:
+            out.keep_alive = False
+        try:
+            await self._answer(http, out)
+            if not http.content.is_eof():
+                await out.settle_body()
+        finally:
+            self._busy.discard(protocol)
+            if not self._busy:
+                self._idle.set()
+            if self._access_log:
+                self._log_access(http, out, started_s)
+        return _KEEP if out.keep_alive and not self._draining else _CLOSE
+
+    async def _answer(self, http: web.BaseRequest, out: Responder) -> None:
+        message = http.message
+        raw = RawRequest.from_wire(message.method, message.path, message.raw_headers)
+        where: Route | None = None
+        try:
+            if len(self._busy) > self._max_in_flight:
+                raise S3Error("SlowDown")
+            where = route(raw, prefix=PREFIX)
+            identity = await self._services.authenticator.identify(raw)
+            handler = handler_of(where.operation)
+            answer = await handler(S3Request(raw, where, identity, out, self._services))
+            if answer is not None:
+                await out.send(answer)
+        except S3Error as error:
+            await self._refuse(error, raw, where, out)
+        except ZerohopError as error:
+            _note_failure(error, raw, out)
+            await self._refuse(from_domain_error(error), raw, where, out)
+        except (OSError, web.RequestPayloadError, asyncio.CancelledError) as error:
+            # The client is gone or stalled, or we are: either way there is nobody to tell.
+            _log.debug("request cut", extra={"request": out.request_id, "reason": repr(error)})
+            out.abort()
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        except Exception:  # noqa: BLE001 - whatever happens, the client gets an answer
+            _log.exception("request failed", extra={"request": out.request_id, "path": raw.path})
+            await self._refuse(S3Error("InternalError"), raw, where, out)
+
+    async def _refuse(self, error: S3Error, raw: RawRequest, where: Route | None, out: Responder) -> None:
+        if out.started:
+            out.abort()
+            return
+        document = b""
+        if error.status != 304:
+            elements = {**error_elements(error.code, where), **error.elements}
+            document = xml_out.error(
+                error.code, error.message, _resource(raw, where), out.request_id, out.host_id, elements
+            )
+        try:
+            await out.send(Answer(error.status, [XML, *error.headers.items()], document))
+        except OSError:
+            out.abort()
+
+    def _log_access(self, http: web.BaseRequest, out: Responder, started_s: float) -> None:
+        _access_log.info(
+            "request",
+            extra={
+                "remote": http.remote,
+                "method": http.method,
+                "path": http.message.path.partition("?")[0],
+                "status": out.status,
+                "bytes": out.sent_bytes,
+                "duration_ms": round((self._clock.monotonic_s() - started_s) * 1000, 2),
+                "request": out.request_id,
+            },
+        )
+
+
+def error_elements(code: str, where: Route | None) -> dict[str, str]:
+    """The elements that S3 adds to these errors to say what they are about."""
+    if where is None:
+        return {}
+    if code in ("NoSuchBucket", "BucketAlreadyExists", "BucketAlreadyOwnedByYou", "BucketNotEmpty"):
+        return {"BucketName": where.bucket}
+    if code == "NoSuchKey":
+        return {"Key": where.key}
+    if code == "NoSuchVersion":
+        return {"Key": where.key, "VersionId": where.query.get("versionId", "")}
+    if code == "NoSuchUpload":
+        return {"UploadId": where.query.get("uploadId", "")}
+    return {}
+
+
+def _resource(raw: RawRequest, where: Route | None) -> str:
+    if where is None:
+        return raw.path
+    return f"/{where.bucket}/{where.key}" if where.key else f"/{where.bucket}"
+
+
+def _note_failure(error: ZerohopError, raw: RawRequest, out: Responder) -> None:
+    mapped = from_domain_error(error)
+    if mapped.status >= 500:
+        _log.warning(
+            "request failed",
+            extra={
+                "request": out.request_id,
+                "method": raw.method,
+                "path": raw.path,
+                "error": f"{error.code}: {error}",
+                "started": out.started,
+            },
+        )

@@ -1,0 +1,115 @@
+"""Checksums of multipart uploads. Pure.
+
+Source: S3 user guide, "Checking object integrity": CRC64NVME is of the full object only, SHA-1 and SHA-256 are
+composite only, CRC32 and CRC32C composite by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from zerohop.model import PartRecord, UploadRecord
+from zerohop_proxy.checksums import ALGORITHMS, composite_checksum, full_object_checksum, header_name
+from zerohop_proxy.s3_errors import S3Error
+from zerohop_proxy.xml_in import CompletedPart
+
+__all__ = ["agreed_algorithm", "check_upload_checksum", "default_type", "object_checksums"]
+
+_COMPOSITE = "COMPOSITE"
+_FULL_OBJECT = "FULL_OBJECT"
+_ONLY = {"CRC64NVME": _FULL_OBJECT, "SHA1": _COMPOSITE, "SHA256": _COMPOSITE}
+
+
+def default_type(headers: Mapping[str, str]) -> tuple[str, str]:
+    """Algorithm and type of CreateMultipartUpload's headers, ("", "") for none. Raises InvalidRequest."""
+    algorithm = headers.get("x-amz-checksum-algorithm", "").upper()
+    kind = headers.get("x-amz-checksum-type", "").upper()
+    if not algorithm:
+        if kind:
+            raise S3Error(
+                "InvalidRequest",
+                "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
+            )
+        return "", ""
+    if algorithm not in ALGORITHMS:
+        raise S3Error(
+            "InvalidRequest",
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
+            f"[{', '.join(ALGORITHMS)}]",
+        )
+    only = _ONLY.get(algorithm)
+    if kind not in ("", _COMPOSITE, _FULL_OBJECT) or (kind and only is not None and kind != only):
+        raise S3Error(
+            "InvalidRequest",
+            f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum algorithm.",
+        )
+    return algorithm, kind or only or _COMPOSITE
+
+
+def agreed_algorithm(upload: UploadRecord, declared: str) -> None:
+    """A part may only declare the checksum that its upload was created with. Raises InvalidRequest."""
+    if upload.checksum_algorithm and declared and declared != upload.checksum_algorithm:
+        raise S3Error(
+            "InvalidRequest",
+            f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm.lower()}, "
+            f"actual checksum Type: {declared.lower()}",
+        )
+
+
+def object_checksums(
+    upload: UploadRecord,
+    parts: Sequence[PartRecord],
+    listed: Sequence[CompletedPart] | None,
+    expected_size: str | None,
+) -> dict[str, str]:
+    """The checksum of the object that the listed parts make, by ALGORITHM.
+
+    Raises S3Error InvalidPart (a listed checksum is another one), InvalidRequest (`expected_size`, the value of
+    x-amz-mp-object-size, is another one). Parts that do not exist are left for the master to refuse.
+    """
+    chosen = _chosen(parts, listed)
+    size_bytes = sum(part.size_bytes for part in chosen)
+    if expected_size is not None and expected_size != str(size_bytes):
+        raise S3Error(
+            "InvalidRequest",
+            f"The provided 'x-amz-mp-object-size' header value {expected_size} does not match what was computed: "
+            f"{size_bytes}",
+        )
+    algorithm = upload.checksum_algorithm
+    if not algorithm or not chosen:
+        return {}
+    values = [part.checksums.get(algorithm.lower(), "") for part in chosen]
+    if not all(values):
+        return {}
+    if upload.checksum_type == _COMPOSITE:
+        return {algorithm: composite_checksum(algorithm, values)}
+    sizes = [part.size_bytes for part in chosen]
+    return {algorithm: full_object_checksum(algorithm, list(zip(values, sizes, strict=True)))}
+
+
+def _chosen(parts: Sequence[PartRecord], listed: Sequence[CompletedPart] | None) -> list[PartRecord]:
+    if listed is None:
+        return list(parts)
+    by_number = {part.number: part for part in parts}
+    chosen = []
+    for item in listed:
+        part = by_number.get(item.part_number)
+        if part is None:
+            continue
+        for algorithm, value in item.checksums.items():
+            if part.checksums.get(algorithm.lower(), value) != value:
+                raise S3Error("InvalidPart", UploadId="", PartNumber=str(part.number), ETag=part.etag)
+        chosen.append(part)
+    return chosen
+
+
+def check_upload_checksum(
+    headers: Mapping[str, str], upload: UploadRecord, checksums: Mapping[str, str]
+) -> None:
+    """Complete may say what the whole object's checksum must be. Raises BadDigest."""
+    algorithm = upload.checksum_algorithm
+    declared = headers.get(header_name(algorithm)) if algorithm else None
+    if declared is not None and algorithm in checksums and checksums[algorithm] != declared:
+        raise S3Error(
+            "BadDigest", f"The {algorithm.lower()} you specified did not match the calculated checksum."
+        )

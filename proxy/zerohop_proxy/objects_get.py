@@ -1,0 +1,120 @@
+"""GetObject and HeadObject."""
+
+from __future__ import annotations
+
+from zerohop.model import ObjectRecord
+from zerohop.rpc.master_api import LookupObject, ObjectResult, ReadManifest
+from zerohop_proxy.answer import Answer, Headers
+from zerohop_proxy.body_out import send_object
+from zerohop_proxy.conditions import Outcome, evaluate_read, failed_read_condition
+from zerohop_proxy.object_answer import checksum_headers, object_headers
+from zerohop_proxy.params import parse_read_part_number, parse_response_overrides
+from zerohop_proxy.ranges import ByteRange, resolve_range
+from zerohop_proxy.request import S3Request
+from zerohop_proxy.s3_errors import S3Error
+
+__all__ = ["get_object", "head_object", "lookup"]
+
+
+async def lookup(request: S3Request, *, with_data: bool) -> ObjectResult:
+    """The object that the request names. Raises BucketNotFound, KeyNotFound, VersionNotFound, AccessDenied."""
+    version_id = request.query.get("versionId", "")
+    found = await request.call(
+        lambda caller: LookupObject(
+            caller=caller,
+            bucket=request.bucket,
+            key=request.key,
+            version_id=version_id,
+            with_data=with_data,
+        )
+    )
+    request.check_bucket_owner(found.bucket_owner)
+    return found
+
+
+async def get_object(request: S3Request) -> Answer | None:
+    """GetObject: everything that can be refused is refused before the first byte."""
+    with request.cluster.reading():
+        found = await lookup(request, with_data=True)
+        described = await _describe(request, found)
+        if isinstance(described, Answer):
+            return described
+        status, headers, span = described
+        await send_object(
+            request,
+            found,
+            span.start,
+            span.start + span.length_bytes,
+            lambda: request.out.head(status, headers, span.length_bytes),
+        )
+    return None
+
+
+async def head_object(request: S3Request) -> Answer | None:
+    """HeadObject: what GET would answer, without the body."""
+    with request.cluster.reading():  # a part number reads the manifest
+        found = await lookup(request, with_data=False)
+        described = await _describe(request, found)
+    if isinstance(described, Answer):
+        return described
+    status, headers, span = described
+    await request.out.write(request.out.head(status, headers, span.length_bytes))
+    return None
+
+
+async def _describe(request: S3Request, found: ObjectResult) -> Answer | tuple[int, Headers, ByteRange]:
+    """Status, headers and bytes of the answer; a whole Answer where the conditions leave no body."""
+    record = found.record
+    query, headers_in = request.query, request.headers
+    overrides = parse_response_overrides(query) if len(query) > 0 else {}
+    if overrides and not request.is_signed:
+        raise S3Error(
+            "InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests."
+        )
+    outcome = evaluate_read(headers_in, record.etag, record.modified_ms)
+    headers = object_headers(record, overrides)
+    if outcome is Outcome.NOT_MODIFIED:
+        return Answer(304, [item for item in headers if item[0] in _OF_304])
+    if outcome is Outcome.PRECONDITION_FAILED:
+        raise S3Error("PreconditionFailed", Condition=failed_read_condition(headers_in))
+    part_number = parse_read_part_number(query) if query else None
+    if part_number is not None and "range" in headers_in:
+        raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+    if part_number is not None:
+        span: ByteRange | None = await _part(request, record, part_number)
+    else:
+        span = resolve_range(headers_in.get("range"), record.size_bytes) if "range" in headers_in else None
+    if headers_in.get("x-amz-checksum-mode", "").upper() == "ENABLED" and span is None:
+        headers.extend(checksum_headers(record))
+    if part_number is not None and record.part_count:
+        headers.append(("x-amz-mp-parts-count", str(record.part_count)))
+    if span is None:
+        return 200, headers, ByteRange(0, record.size_bytes)
+    if span.length_bytes == 0:  # part 1 of an empty object: a range cannot name it
+        return 200, headers, span
+    headers.append(("Content-Range", span.content_range(record.size_bytes)))
+    return 206, headers, span
+
+
+_OF_304 = ("ETag", "Last-Modified", "Cache-Control", "Expires")
+
+
+async def _part(request: S3Request, record: ObjectRecord, part_number: int) -> ByteRange:
+    """The bytes of one part. An object of one PUT has one part."""
+    if part_number > max(record.part_count, 1):
+        raise S3Error(
+            "InvalidPartNumber",
+            PartNumberRequested=str(part_number),
+            ActualPartCount=str(max(record.part_count, 1)),
+        )
+    if not record.part_count:
+        return ByteRange(0, record.size_bytes)
+    if record.manifest:
+        page = await request.cluster.call(
+            ReadManifest(manifest=record.manifest, part_number=part_number, limit=1)
+        )
+        segments, first, index = page.segments, page.first_offset, part_number - 1 - page.first_index
+    else:
+        segments, first, index = record.segments, 0, part_number - 1
+    start = first + sum(segment.length for segment in segments[:index])
+    return ByteRange(start, segments[index].length)

@@ -1,0 +1,144 @@
+"""The way back to the client: one object per request, which knows what has been sent already."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from zerohop_proxy.answer import Answer, Headers, HeadWriter
+from zerohop_proxy.progress import within
+
+__all__ = ["Responder"]
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_WORTH_READING_BYTES: Final = 64 * 1024
+"""An unread body up to this size is read and dropped so that the connection can be kept."""
+_DISCARD_BYTES: Final = 4 * 1024 * 1024
+_DISCARD_S: Final = 2.0
+"""What is read of a refused body after the answer, so that the answer is not lost to a reset: clients that
+send everything before they read anything get it for bodies up to this size, others at once."""
+
+
+class Responder:
+    """Writes the response to one request. Used by one task at a time.
+
+    `started` is true once a byte of the head may be on the wire: from then on, the only way to tell of a failure is
+    to cut the connection (`abort`).
+    """
+
+    __slots__ = (
+        "_connection",
+        "_continue_wanted",
+        "_heads",
+        "_timeout_s",
+        "http",
+        "keep_alive",
+        "request_id",
+        "sent_bytes",
+        "started",
+        "status",
+    )
+
+    def __init__(self, http: web.BaseRequest, heads: HeadWriter, *, stall_timeout_s: float) -> None:
+        self.http = http
+        self.request_id = heads.new_request_id()
+        self.status = 0
+        self.started = False
+        self.sent_bytes = 0
+        self.keep_alive = not http.message.should_close
+        self._heads = heads
+        self._timeout_s = stall_timeout_s
+        # HTTP/1.0 knows no 100 (RFC 9110 10.1.1); other expectations are ignored, as S3 does.
+        expect = http.message.headers.get("Expect", "")
+        self._continue_wanted = bool(expect) and expect.lower() == "100-continue" and http.version >= (1, 1)
+
+    @property
+    def host_id(self) -> str:
+        return self._heads.host_id
+
+    @property
+    def stall_timeout_s(self) -> float:
+        """Time in which a body must move by at least one byte."""
+        return self._timeout_s
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The transport; raises ConnectionResetError when the client is gone."""
+        transport = self.http.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        return transport
+
+    @property
+    def is_continue_wanted(self) -> bool:
+        """Whether the client waits for a `100 Continue`."""
+        return self._continue_wanted
+
+    def ask_for_body(self) -> None:
+        """The request is going to be accepted: send `100 Continue` if the client waits for it."""
+        if self._continue_wanted:
+            self._continue_wanted = False
+            if self.http.content.total_bytes == 0:  # a client that did not wait needs none
+                self.transport.write(_CONTINUE)
+
+    def head(self, status: int, headers: Headers, length_bytes: int | None) -> bytes:
+        """The head of the response, which the caller is going to write. Decides on the connection's fate."""
+        self._decide_keep_alive()
+        connection = "" if self.keep_alive else "close"
+        if self.keep_alive and self.http.version < (1, 1):
+            connection = "keep-alive"
+        head = self._heads.head(status, headers, length_bytes, self.request_id, connection)
+        self.status = status
+        self.started = True
+        return head
+
+    async def send(self, answer: Answer) -> None:
+        """Write a whole response."""
+        without_body = self.http.method == "HEAD" or answer.status in (204, 304)
+        # RFC 9110 8.6: to HEAD only the length that GET would give; an error's would be another one.
+        length = None if without_body and answer.status >= 300 else len(answer.body)
+        head = self.head(answer.status, answer.headers, length)
+        await self.write(head if without_body or not answer.body else head + answer.body)
+        self.sent_bytes = 0 if without_body else len(answer.body)
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Write through the transport; returns when its buffer has room again."""
+        self.transport.write(data)
+        if self.http.protocol.writing_paused:
+            await within(self._timeout_s, self.http.writer.drain())
+
+    def abort(self) -> None:
+        """Cut the connection: what the client has is not the whole."""
+        self.keep_alive = False
+        transport = self.http.transport
+        if transport is not None:
+            transport.abort()
+
+    async def settle_body(self) -> None:
+        """After the answer: get rid of what is left of the request's body, within bounds."""
+        content = self.http.content
+        if content.is_eof():
+            return
+        if not self.keep_alive:
+            transport = self.http.transport
+            if transport is None or transport.is_closing() or not transport.can_write_eof():
+                return
+            transport.write_eof()
+        left_bytes = _DISCARD_BYTES
+        try:
+            async with asyncio.timeout(_DISCARD_S):
+                while left_bytes > 0 and not content.at_eof():
+                    left_bytes -= len(await content.readany())
+        except (TimeoutError, OSError, web.RequestPayloadError):
+            self.keep_alive = False
+
+    def _decide_keep_alive(self) -> None:
+        content = self.http.content
+        if not self.keep_alive or content.is_eof():
+            return
+        # The body has not come whole. Who waits for a 100 that never comes may send it or not: nobody can tell.
+        length = self.http.message.headers.get("Content-Length", "")
+        if self._continue_wanted or not length.isdecimal() or int(length) > _WORTH_READING_BYTES:
+            self.keep_alive = False
