@@ -46,7 +46,7 @@ class BodyReader:
         self._chunks.append(chunk)
         self._size_bytes += len(chunk)
         self.received_bytes += len(chunk)
-        if self._size_bytes > HIGH_WATER_BYTES and not self._paused:
+        if self._size_bytes > HIGH_WATER_BYTES:  # said again each time: the writing side may have resumed it
             self._paused = True
             self._pause()
         self._wake()

@@ -184,7 +184,7 @@ class _Link:
         self._deadlines = Deadlines(loop, self._expire)
         self._last_id = 0
         self.opened: asyncio.Future[None] = loop.create_future()
-        self._socket = PacketSocket(loop, sock, self._packet, self._lost)
+        self._socket = PacketSocket(loop, sock, self._packet, self._lost, reads_always=True)
         self._socket.start()
         self._socket.send(self._handshake.start()[4:])  # a packet needs no length
 

@@ -20,6 +20,7 @@ from zerohop.rpc.listener import BACKLOG, UnixSocketFile
 from zerohop.rpc.message import MessageSet, Request, encode, encode_error
 from zerohop.rpc.notices import NoticeSet, notice_packet
 from zerohop.rpc.packets import PacketSocket, close_descriptors, packet
+from zerohop.rpc.wire import HANDSHAKE_TIMEOUT_S
 
 __all__ = ["DescriptorServer", "Holder", "Lent"]
 
@@ -49,6 +50,7 @@ class Holder:
         self._tasks: dict[int, asyncio.Future[Lent]] = {}
         self._socket = PacketSocket(loop, sock, self._packet, self._lost)
         self._greeted = False
+        self._handshake_timer = loop.call_later(HANDSHAKE_TIMEOUT_S, self._socket.close)
         self.peer = Peer("", "", "", is_unix=True)
 
     def start(self) -> None:
@@ -99,6 +101,7 @@ class Holder:
         if self._handshake.done and self._handshake.peer is not None:
             self.peer = Peer(self._handshake.peer.process, self._handshake.peer.release, "", is_unix=True)
             self._greeted = True
+            self._handshake_timer.cancel()
             self._server.connected(self)
 
     def _on_request(self, call_id: int, payload: bytes) -> None:
@@ -156,6 +159,7 @@ class Holder:
         return Internal(f"{self._server.name} failed; its log has the cause")
 
     def _lost(self, error: ZerohopError | None) -> None:
+        self._handshake_timer.cancel()
         if error is not None:
             _log.warning(
                 "%s: closing the descriptor socket of %s: %s", self._server.name, self.peer.process, error

@@ -58,6 +58,7 @@ class PacketSocket:
 
     `on_packet(kind, call_id, payload, descriptors)` owns the received descriptors; errors of the protocol that it
     raises close the socket. `on_lost(error)` is called once, when the socket is closed for whatever reason.
+    One of the two ends must have `reads_always`, or both could wait for the other to read.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class PacketSocket:
         sock: socket.socket,
         on_packet: Callable[[int, int, bytes, list[int]], None],
         on_lost: Callable[[ZerohopError | None], None],
+        *,
+        reads_always: bool = False,
     ) -> None:
         self._loop = loop
         self._sock = sock
@@ -73,6 +76,7 @@ class PacketSocket:
         self._on_lost = on_lost
         # Packet, its descriptors, and whether they are closed once it is sent.
         self._queue: deque[tuple[bytes, Sequence[int], bool]] = deque()
+        self._reads_always = reads_always
         self._reading = False
         self.closed = False
 
@@ -93,7 +97,7 @@ class PacketSocket:
                 self._done_with(descriptors, close=close)
                 raise Overloaded("the peer does not take its packets")
             self._queue.append((data, descriptors, close))
-            self._read(on=len(self._queue) < MAX_QUEUED_PACKETS)
+            self._read(on=self._reads_always or len(self._queue) < MAX_QUEUED_PACKETS)
         elif not self._send_now(data, descriptors, close=close):
             self._queue.append((data, descriptors, close))
             self._loop.add_writer(self._sock, self._writable)
@@ -127,9 +131,8 @@ class PacketSocket:
                     self._queue.appendleft(first)
                     return
             except Overloaded as error:
-                self.close(
-                    error
-                )  # its answer cannot be sent, so the peer must learn by the end of the connection
+                # Its answer cannot be sent any more: the end of the connection tells the peer.
+                self.close(error)
                 return
         if not self.closed:
             self._loop.remove_writer(self._sock)

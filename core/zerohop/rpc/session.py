@@ -64,7 +64,8 @@ class Session(Wire):
     def pause_writing(self) -> None:
         """Called by the loop: a peer that does not take its answers may not ask for more of them."""
         super().pause_writing()
-        self.transport.pause_reading()
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Called by the loop."""
