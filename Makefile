@@ -25,6 +25,7 @@ check: .venv/.dev
 format: .venv/.dev
 	$(BIN)/ruff check --fix $(ROOTS)
 	$(BIN)/ruff format $(ROOTS)
+	$(BIN)/zerohop config reference > docs/configuration.md
 
 # The full-size forms: gigabyte streams, a million keys, repeated kills. SOAK_S bounds the whole run, in seconds.
 soak: .venv/.dev

@@ -183,3 +183,9 @@ def test_show_prints_values_with_their_origin(file: Path, monkeypatch: pytest.Mo
         row for row in shown["proxy"] if row["key"] == "port"
     ).items()
     assert "hunter2" not in json.dumps(shown)
+
+
+def test_the_reference_page_is_current() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
+    printed = CliRunner().invoke(config_command, ["reference"], catch_exceptions=False).output
+    assert page.read_text() == printed, "run `make format`"

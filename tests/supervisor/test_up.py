@@ -137,8 +137,24 @@ def test_a_second_signal_kills(cluster_factory: ClusterFactory) -> None:
     os.kill(supervisor, signal.SIGINT)
     cluster.wait_for(re.compile("stopping"))
     os.kill(supervisor, signal.SIGINT)
-    cluster.wait_ended()
+    assert cluster.wait_ended() == 130
     cluster.assert_gone(processes)
+
+
+@pytest.mark.parametrize("name", ["master", "worker"])
+def test_a_signal_while_it_starts_ends_it_cleanly(tmp_path: Path, name: str) -> None:
+    cluster = Cluster(tmp_path)
+    try:
+        cluster.launch()
+        cluster.wait_for(re.compile(f"^{name} ready"))
+        children = psutil.Process(cluster.supervisor_pid).children()
+        os.kill(cluster.supervisor_pid, signal.SIGINT)
+        cluster.wait_ended()
+        cluster.assert_gone(children)
+        assert "zerohop is ready" not in cluster.output
+        assert "Traceback" not in cluster.log
+    finally:
+        cluster.kill_whatever_is_left()
 
 
 def test_a_long_path_of_the_data_folder_gets_its_sockets_elsewhere(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from zerohop.cli.data_folder import RunningCluster, read_running_cluster
 __all__ = ["Cluster", "User"]
 
 _READY: Final = re.compile(r"zerohop is ready: S3 at (\S+)")
+_DEFECT: Final = re.compile(r"Traceback|Warning: |never awaited|never retrieved")
 _PATIENCE_S: Final = 60.0
 _QUOTAS: Final = {
     # Small enough for any machine, large enough that nothing is evicted unless a test asks for it.
@@ -120,7 +122,7 @@ class Cluster:
         )
         assert not Path(running.mem_dir).exists(), self._tell("the memory tier is left")
         assert not (self.data / "cluster.json").exists(), self._tell("cluster.json is left")
-        assert "Traceback" not in self.log, self._tell("somebody logged a traceback")
+        assert not _DEFECT.search(self.log), self._tell("the log tells of a defect")
 
     def wait_ended(self) -> int:
         """The exit status of the supervisor, once it has ended."""
@@ -184,6 +186,12 @@ class Cluster:
         """What the supervisor wrote to standard output since the last start."""
         with self._changed:
             return "".join(self._output)
+
+    @property
+    def supervisor_pid(self) -> int:
+        """Pid of `zerohop up` itself, also before it is ready."""
+        assert self._process is not None
+        return self._process.pid
 
     def pid(self, name: str) -> int:
         """Pid of a process by name."""
@@ -278,6 +286,10 @@ class Cluster:
 
     def _forget(self) -> None:
         """The output ends when the last process that holds it does."""
+        if (
+            self.data / "cluster.json"
+        ).exists():  # it was killed, and the memory tier waits for the next start
+            shutil.rmtree(self.running.mem_dir, ignore_errors=True)
         if self._reader is not None:
             self._reader.join(_PATIENCE_S)
             assert not self._reader.is_alive(), "a process of the cluster still holds its output"

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from zerohop.cli.config_flags import config_file_option, load_config
-from zerohop.config import PROCESSES, fields_of, format_value
+from zerohop.config import (
+    PROCESSES,
+    SHARED_FIELDS,
+    Field,
+    MasterConfig,
+    environment_variable,
+    fields_of,
+    format_value,
+)
 
 __all__ = ["config"]
 
@@ -47,3 +56,39 @@ def _rows(process: str, config_file: Path | None) -> list[dict[str, Any]]:
         }
         for name, field in fields_of(type(loaded.config)).items()
     ]
+
+
+@config.command()
+def reference() -> None:
+    """Print the documentation of every key, as Markdown."""
+    click.echo(_INTRODUCTION)
+    shared = {name: fields_of(MasterConfig)[name] for name in SHARED_FIELDS}
+    _print_table(
+        "cluster", "What all processes share; each may say otherwise in its own table.", shared.values()
+    )
+    for process, struct in PROCESSES.items():
+        own = [field for name, field in fields_of(struct).items() if name not in SHARED_FIELDS]
+        _print_table(process, (struct.__doc__ or "").strip(), own)
+
+
+_INTRODUCTION = """\
+# Configuration
+
+A TOML file (`--config FILE` or `ZEROHOP_CONFIG`) has a table for each process; environment variables win over it, and
+flags (`--mem-quota 4GiB` for `mem_quota`) over both. An unknown key is an error. `zerohop config show` prints what
+applies and where it came from.
+
+Sizes are written as `64MiB` or `10GB`, durations as `500ms`, `10s` or `5m`, percentages as `80%`; plain numbers are
+bytes, seconds and fractions. This page is the output of `zerohop config reference`."""
+
+
+def _print_table(table: str, about: str, fields: Iterable[Field]) -> None:
+    click.echo(f"\n## [{table}]\n\n{about}\n")
+    click.echo("| key | default | what it does | environment |\n|---|---|---|---|")
+    for field in fields:
+        default = format_value(field.setting, field.default)
+        shown = f"`{default}`" if default else ""
+        choices = f" ({', '.join(field.setting.choices)})" if field.setting.choices else ""
+        click.echo(
+            f"| `{field.name}` | {shown} | {field.setting.doc}{choices} | `{environment_variable(table, field.name)}` |"
+        )

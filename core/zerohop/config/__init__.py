@@ -9,11 +9,12 @@ from __future__ import annotations
 from zerohop.config.fields import AUTO, Field, Kind, Secret, Setting, fields_of, format_value
 from zerohop.config.machine import resolve
 from zerohop.config.processes import MasterConfig, ProcessConfig, ProxyConfig, UpConfig, WorkerConfig
-from zerohop.config.sources import PROCESSES, Loaded, load
+from zerohop.config.sources import PROCESSES, SHARED_FIELDS, Loaded, environment_variable, load
 
 __all__ = [
     "AUTO",
     "PROCESSES",
+    "SHARED_FIELDS",
     "Field",
     "Kind",
     "Loaded",
@@ -24,6 +25,7 @@ __all__ = [
     "Setting",
     "UpConfig",
     "WorkerConfig",
+    "environment_variable",
     "fields_of",
     "format_value",
     "load",

@@ -13,7 +13,7 @@ import msgspec
 
 from zerohop.config.fields import AUTO, Kind, Secret, Setting
 
-__all__ = ["MasterConfig", "ProcessConfig", "ProxyConfig", "UpConfig", "WorkerConfig"]
+__all__ = ["MasterConfig", "ProcessConfig", "ProxyConfig", "RpcServerConfig", "UpConfig", "WorkerConfig"]
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -40,13 +40,6 @@ class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
             Kind.PATH,
         ),
     ] = ""
-    rpc_plaintext: Annotated[
-        bool,
-        Setting(
-            "Allow internal connections between hosts without TLS: for networks that encrypt by themselves.",
-            Kind.SWITCH,
-        ),
-    ] = False
     log_format: Annotated[
         str, Setting("Form of the log lines on standard error.", Kind.CHOICE, ("text", "json"))
     ] = "text"
@@ -55,7 +48,19 @@ class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = "info"
 
 
-class MasterConfig(ProcessConfig, frozen=True, kw_only=True):
+class RpcServerConfig(ProcessConfig, frozen=True, kw_only=True):
+    """What the processes share that others call."""
+
+    rpc_plaintext: Annotated[
+        bool,
+        Setting(
+            "Allow internal connections between hosts without TLS: for networks that encrypt by themselves.",
+            Kind.SWITCH,
+        ),
+    ] = False
+
+
+class MasterConfig(RpcServerConfig, frozen=True, kw_only=True):
     """The master: namespace and cluster membership."""
 
     listen: Annotated[tuple[str, ...], Setting("Addresses on which the master answers.", Kind.ADDRESSES)] = (
@@ -101,7 +106,7 @@ class MasterConfig(ProcessConfig, frozen=True, kw_only=True):
     ] = 4 * _MIB
 
 
-class WorkerConfig(ProcessConfig, frozen=True, kw_only=True):
+class WorkerConfig(RpcServerConfig, frozen=True, kw_only=True):
     """The worker: block store over the under-store."""
 
     master: Annotated[tuple[str, ...], Setting("Addresses of the master.", Kind.ADDRESSES)] = (

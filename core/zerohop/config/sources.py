@@ -14,10 +14,17 @@ import msgspec
 
 from zerohop.config.fields import Field, Secret, fields_of, parse_value
 from zerohop.config.machine import derive_worker
-from zerohop.config.processes import MasterConfig, ProcessConfig, ProxyConfig, UpConfig, WorkerConfig
+from zerohop.config.processes import (
+    MasterConfig,
+    ProcessConfig,
+    ProxyConfig,
+    RpcServerConfig,
+    UpConfig,
+    WorkerConfig,
+)
 from zerohop.errors import ConfigError
 
-__all__ = ["PROCESSES", "Loaded", "load"]
+__all__ = ["PROCESSES", "SHARED_FIELDS", "Loaded", "environment_variable", "load"]
 
 PROCESSES: Final[dict[str, type[msgspec.Struct]]] = {
     "master": MasterConfig,
@@ -26,6 +33,9 @@ PROCESSES: Final[dict[str, type[msgspec.Struct]]] = {
     "up": UpConfig,
 }
 _SHARED: Final = "cluster"
+SHARED_FIELDS: Final = tuple(fields_of(RpcServerConfig))
+"""What `[cluster]` may hold; a process takes those that it has."""
+
 _ENVIRONMENT: Final = "ZEROHOP_"
 
 C = TypeVar("C", bound=msgspec.Struct)
@@ -90,7 +100,7 @@ def _sources(
     environ: Mapping[str, str],
     flags: Mapping[str, str],
 ) -> Iterable[_Source]:
-    shared = {name for name in fields_of(ProcessConfig) if name in fields}
+    shared = {name for name in SHARED_FIELDS if name in fields}
     if file is not None:
         tables = _read_tables(file)
         origin = f"file {file}"
@@ -100,7 +110,7 @@ def _sources(
     for table, known in ((_SHARED, shared), (process, set(fields))):
         given = _environment(table, environ)
         values = {name: value for name, value in given.items() if name in known}
-        yield _Source("environment", values, {name: _variable(table, name) for name in values})
+        yield _Source("environment", values, {name: environment_variable(table, name) for name in values})
     yield _Source("flag", flags, {name: fields[name].flag for name in flags})
 
 
@@ -128,7 +138,7 @@ def _read_tables(file: Path) -> dict[str, dict[str, object]]:
 def _environment(table: str, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables of one table by field name, each of them known."""
     prefix = f"{_ENVIRONMENT}{table.upper()}_"
-    known = {_variable(table, name): name for name in _known(table)}
+    known = {environment_variable(table, name): name for name in _known(table)}
     found: dict[str, str] = {}
     for variable, value in environ.items():
         if variable in known:
@@ -139,10 +149,11 @@ def _environment(table: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _known(table: str) -> list[str]:
-    return list(fields_of(ProcessConfig if table == _SHARED else PROCESSES[table]))
+    return list(SHARED_FIELDS if table == _SHARED else fields_of(PROCESSES[table]))
 
 
-def _variable(table: str, name: str) -> str:
+def environment_variable(table: str, name: str) -> str:
+    """The environment variable of a field; `cluster` is the table of what all processes share."""
     if (table, name) == ("up", "data"):
         return f"{_ENVIRONMENT}DATA"  # the client commands find the cluster by the same variable
     # The shared secret is ZEROHOP_CLUSTER_SECRET, not ZEROHOP_CLUSTER_CLUSTER_SECRET.
