@@ -1,0 +1,158 @@
+"""How a client command finds its cluster and talks to it: the options, the connection, the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec
+
+import click
+from click.core import ParameterSource
+
+from zerohop.cli.data_folder import read_running_cluster
+from zerohop.cli.exit_codes import ExitCode
+from zerohop.errors import ConfigError, DeadlineExceeded, NotFound, PeerUnavailable
+
+if TYPE_CHECKING:
+    import ssl
+
+    from zerohop.client.objects import ObjectClient
+
+__all__ = ["Target", "find_cluster", "on_cluster"]
+
+P = ParamSpec("P")
+
+_DEFAULT_DATA = Path("data")
+"""Where `zerohop up` puts its data when nothing else is said."""
+
+_CONNECT_TIMEOUT_S = 3.0
+"""A master that is being restarted is back by then; one that is not is better reported than waited for."""
+
+
+class Target(NamedTuple):
+    """A cluster to connect to."""
+
+    masters: tuple[str, ...]
+    cluster_secret: str
+    ssl_context: ssl.SSLContext | None
+
+
+def on_cluster(
+    command: Callable[Concatenate[ObjectClient, P], Awaitable[int | None]],
+) -> Callable[..., None]:
+    """Makes an async function of an `ObjectClient` a command: adds options, connects, runs, exits with its status."""
+
+    @click.option(
+        "--master", envvar="ZEROHOP_MASTER", help="Address of the master, such as tcp://10.0.0.1:19998."
+    )
+    @click.option(
+        "--data",
+        envvar="ZEROHOP_DATA",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Data folder of a `zerohop up`.  [default: ./data, if a cluster runs there]",
+    )
+    @click.option(
+        "--cluster-secret-file",
+        type=click.Path(dir_okay=False),
+        help="File with the cluster secret (or set ZEROHOP_CLUSTER_SECRET).",
+    )
+    @functools.wraps(command)
+    def run(
+        *args: Any,
+        master: str | None,
+        data: Path | None,
+        cluster_secret_file: str | None,
+        **kwargs: Any,
+    ) -> None:
+        if master and data and _came_from_environment("master") and not _came_from_environment("data"):
+            master = None  # what is typed comes before what is set
+        target = find_cluster(master, data, cluster_secret_file)
+        try:
+            status = asyncio.run(_connected(target, command, *args, **kwargs))
+        except KeyboardInterrupt:
+            sys.exit(ExitCode.INTERRUPTED)
+        if status:
+            sys.exit(status)
+
+    return run
+
+
+def _came_from_environment(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.ENVIRONMENT
+
+
+async def _connected(
+    target: Target, command: Callable[..., Awaitable[int | None]], *args: object, **kwargs: object
+) -> int | None:
+    from zerohop.client.cluster import ClusterClient
+    from zerohop.client.objects import ObjectClient
+
+    try:
+        client = await ClusterClient.connect(
+            target.masters,
+            name=f"zerohop-cli-{os.getpid()}",
+            cluster_secret=target.cluster_secret or None,
+            ssl_context=target.ssl_context,
+            timeout_s=_CONNECT_TIMEOUT_S,
+        )
+    except (PeerUnavailable, DeadlineExceeded) as error:
+        raise PeerUnavailable(
+            f"no master answers at {', '.join(target.masters)} ({error.message}): start a cluster with "
+            "`zerohop up`, or name another one with --master ADDRESS or --data DIR"
+        ) from None
+    async with client:
+        return await command(ObjectClient(client), *args, **kwargs)
+
+
+def find_cluster(master: str | None, data: Path | None, cluster_secret_file: str | None) -> Target:
+    """The cluster that the options name. Raises PeerUnavailable when they name none that runs, ConfigError."""
+    if master:
+        masters = tuple(address.strip() for address in master.split(",") if address.strip())
+    else:
+        masters = (_master_of(data),)
+    secret, context = _credentials(cluster_secret_file)
+    return Target(masters, secret, context)
+
+
+def _master_of(data: Path | None) -> str:
+    try:
+        return read_running_cluster(data or _DEFAULT_DATA).master
+    except NotFound as error:
+        if data is not None:
+            raise PeerUnavailable(error.message) from None
+        raise PeerUnavailable(
+            "no cluster was named, and none runs on ./data: start one with `zerohop up`, or name one with "
+            "--master ADDRESS (ZEROHOP_MASTER) or --data DIR (ZEROHOP_DATA)"
+        ) from None
+
+
+def _credentials(cluster_secret_file: str | None) -> tuple[str, ssl.SSLContext | None]:
+    """The cluster secret and TLS context, from the same settings as a proxy's."""
+    if not cluster_secret_file and not any(name.startswith("ZEROHOP_CLUSTER_") for name in os.environ):
+        return "", None
+    from zerohop.config import ProxyConfig, load
+
+    shared = {name: value for name, value in os.environ.items() if name.startswith("ZEROHOP_CLUSTER_")}
+    flags = {"cluster_secret_file": cluster_secret_file} if cluster_secret_file else {}
+    config = load(ProxyConfig, environ=shared, flags=flags).config
+    if not config.rpc_tls_cert:
+        return config.cluster_secret, None
+    import ssl
+
+    try:
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=config.rpc_tls_ca)
+        context.load_cert_chain(config.rpc_tls_cert, config.rpc_tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"the certificates of rpc_tls_* cannot be used: {error}") from None
+    return config.cluster_secret, context
+
+
+def as_json(value: Any) -> str:
+    """One line of JSON for a script."""
+    import json
+
+    return json.dumps(value, ensure_ascii=False)
