@@ -101,6 +101,12 @@ async def test_skip_scan_rolls_up_and_goes_on(store: KeyValueStore) -> None:
     assert await store.skip_scan(b"o", b"", strip=1, delimiter=b"/", limit=0) == []
 
 
+async def test_skip_scan_goes_on_right_behind_a_group(store: KeyValueStore) -> None:
+    await put(store, b"ob/\xff\xff", b"ob0", b"ob0\0")
+    assert await names(store, b"o") == [b"ob/", b"ob0", b"ob0\0"]
+    assert await names(store, b"o", next_prefix(b"ob/")) == [b"ob0", b"ob0\0"]
+
+
 async def test_skip_scan_with_long_overlapping_and_extreme_delimiters(store: KeyValueStore) -> None:
     await put(store, b"oaabb", b"oaabc", b"oab", b"o\xff", b"o\xff\xff", b"o\xff\xffz")
 

@@ -16,8 +16,8 @@ from zerohop_master.kv.limits import prefix_end
 from zerohop_master.kv.memory import MemoryStore
 from zerohop_master.kv.sqlite import SqliteStore
 
-# Few letters, so that keys collide, nest and reach the edges of the byte order.
-KEYS = st.text(alphabet="\x00/a\xff", max_size=5).map(lambda text: text.encode("latin-1"))
+# Few letters, so that keys collide, nest and reach the edges of the byte order; each delimiter with its successor.
+KEYS = st.text(alphabet="\x00\x01/0ab\xff", max_size=4).map(lambda text: text.encode("latin-1"))
 VALUES = st.binary(max_size=20)
 LIMITS = st.integers(0, 6)
 BYTE_LIMITS = st.sampled_from([1, 10, 30, 1 << 20])
