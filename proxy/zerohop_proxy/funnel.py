@@ -104,8 +104,7 @@ class Funnel:
         return _KEEP if out.keep_alive and not self._draining else _CLOSE
 
     async def _answer(self, http: web.BaseRequest, out: Responder) -> None:
-        message = http.message
-        raw = RawRequest.from_wire(message.method, message.path, message.raw_headers)
+        raw = RawRequest.from_wire(http.method, http.raw_path, http.raw_headers)
         where: Route | None = None
         try:
             if len(self._busy) > self._max_in_flight:
@@ -152,7 +151,7 @@ class Funnel:
             extra={
                 "remote": http.remote,
                 "method": http.method,
-                "path": http.message.path.partition("?")[0],
+                "path": http.raw_path.partition("?")[0],
                 "status": out.status,
                 "bytes": out.sent_bytes,
                 "duration_ms": round((self._clock.monotonic_s() - started_s) * 1000, 2),

@@ -47,11 +47,11 @@ class Responder:
         self.status = 0
         self.started = False
         self.sent_bytes = 0
-        self.keep_alive = not http.message.should_close
+        self.keep_alive = http.keep_alive
         self._heads = heads
         self._timeout_s = stall_timeout_s
         # HTTP/1.0 knows no 100 (RFC 9110 10.1.1); other expectations are ignored, as S3 does.
-        expect = http.message.headers.get("Expect", "")
+        expect = http.headers.get("Expect", "")
         self._continue_wanted = bool(expect) and expect.lower() == "100-continue" and http.version >= (1, 1)
 
     @property
@@ -139,6 +139,6 @@ class Responder:
         if not self.keep_alive or content.is_eof():
             return
         # The body has not come whole. Who waits for a 100 that never comes may send it or not: nobody can tell.
-        length = self.http.message.headers.get("Content-Length", "")
+        length = self.http.headers.get("Content-Length", "")
         if self._continue_wanted or not length.isdecimal() or int(length) > _WORTH_READING_BYTES:
             self.keep_alive = False

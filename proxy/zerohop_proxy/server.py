@@ -63,7 +63,7 @@ class _Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionResetError("the response has begun")
         code = "InternalError" if status >= 500 else "BadRequest"
-        body = xml_out.error(code, message or "The request cannot be parsed.", request.message.path, "", "")
+        body = xml_out.error(code, message or "The request cannot be parsed.", request.raw_path, "", "")
         response = web.Response(status=status, body=body, content_type="application/xml")
         response.headers["Server"] = "zerohop"
         response.force_close()
