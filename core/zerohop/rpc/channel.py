@@ -84,11 +84,6 @@ class Channel(Wire):
         """The connection is gone: every call on it ends now."""
         raise NotImplementedError
 
-    def resume_writing(self) -> None:
-        """Called by the loop."""
-        super().resume_writing()
-        self._take_frames()
-
     def _bad_peer(self, error: ZerohopError) -> None:
         self._cause = error
 

@@ -38,6 +38,8 @@ _RESPONSE = int(FrameKind.RESPONSE)
 class Session(Wire):
     """One accepted connection. Handlers of a connection that is lost are cancelled."""
 
+    waits_for_reader = True
+
     def __init__(self, loop: asyncio.AbstractEventLoop, server: RpcServer) -> None:
         super().__init__(loop)
         self._server = server

@@ -34,6 +34,9 @@ _total = struct.Struct(">Q")
 class Wire(asyncio.Protocol):
     """One connection. Subclasses say what a frame means (`_frame`) and what is lost with it (`_lost`)."""
 
+    waits_for_reader = False
+    """Whether frames wait while the peer does not take ours. True for servers only: one end must always read."""
+
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._decoder = FrameDecoder(MAX_HANDSHAKE_PAYLOAD_BYTES)
@@ -103,7 +106,7 @@ class Wire(asyncio.Protocol):
         try:
             for kind, call_id, payload in self._decoder.frames():
                 self._frame(kind, call_id, payload)
-                if self.write_paused:
+                if self.write_paused and self.waits_for_reader:
                     break  # the rest stays in the decoder until the peer has taken its answers
         except ZerohopError as error:
             self._bad_peer(error)
