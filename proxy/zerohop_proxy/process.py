@@ -104,7 +104,7 @@ async def _serve(
         shown = f"[{host}]" if ":" in host else host
         _log.info("serving S3", extra={"endpoint": f"http://{shown}:{port}", "anonymous": access.value})
         try:
-            ready(f"proxy ready on http://{shown}:{port}")
+            ready(f"http://{shown}:{port}")
             await stop.wait()
         finally:
             await server.stop(config.drain_s)
