@@ -21,7 +21,6 @@ __all__ = [
     "Checksum",
     "DeclaredChecksum",
     "check",
-    "checksum_type",
     "composite_checksum",
     "declared_checksum",
     "declared_md5",
@@ -30,8 +29,6 @@ __all__ = [
     "header_name",
     "multipart_etag",
     "new_checksum",
-    "requested_algorithm",
-    "requested_type",
 ]
 
 
@@ -151,49 +148,6 @@ def declared_checksum(
     return DeclaredChecksum(algorithm, headers[names[0]])
 
 
-def requested_algorithm(headers: Mapping[str, str]) -> str | None:
-    """x-amz-checksum-algorithm of CreateMultipartUpload and CopyObject; raises InvalidRequest."""
-    value = headers.get("x-amz-checksum-algorithm")
-    if value is None:
-        return None
-    if value.upper() not in _DIGEST_BYTES:
-        raise S3Error(
-            "InvalidRequest",
-            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
-            "[CRC32, CRC32C, CRC64NVME, SHA1, SHA256]",
-        )
-    return value.upper()
-
-
-def requested_type(headers: Mapping[str, str], algorithm: str | None) -> str | None:
-    """x-amz-checksum-type of a multipart upload, or the algorithm's default; raises InvalidRequest."""
-    value = headers.get("x-amz-checksum-type")
-    if algorithm is None:
-        if value is not None:
-            raise S3Error(
-                "InvalidRequest",
-                "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
-            )
-        return None
-    if value is None:
-        return checksum_type(algorithm)
-    kind = value.upper()
-    impossible = {"COMPOSITE": ("CRC64NVME",), "FULL_OBJECT": ("SHA1", "SHA256")}.get(kind)
-    if impossible is None:
-        raise S3Error("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
-    if algorithm in impossible:
-        raise S3Error(
-            "InvalidRequest",
-            f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum algorithm.",
-        )
-    return kind
-
-
-def checksum_type(algorithm: str) -> str:
-    """The type that a multipart upload of `algorithm` has when none is asked for."""
-    return "FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE"
-
-
 def declared_md5(headers: Mapping[str, str]) -> bytes | None:
     """The 16 bytes of Content-MD5, None when there is none; raises InvalidDigest."""
     value = headers.get("content-md5")
@@ -201,7 +155,7 @@ def declared_md5(headers: Mapping[str, str]) -> bytes | None:
         return None
     digest = _decoded(value.strip())
     if digest is None or len(digest) != 16:
-        raise S3Error("InvalidDigest", **{"Content-MD5": value})
+        raise S3Error("InvalidDigest", elements={"Content-MD5": value})
     return digest
 
 

@@ -44,23 +44,10 @@ class Outcome(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class WriteCondition:
-    """If-Match (an ETag that the current object must have) or If-None-Match: * (no object may be there)."""
+    """If-Match (an ETag without quotes, or `*`, that the current object must have), or If-None-Match: *."""
 
     if_match: str | None
     if_none_match_any: bool
-
-    def check(self, current_etag: str | None) -> None:
-        """Decide against the current object's ETag, None when there is no object.
-
-        Raises `S3Error` PreconditionFailed; NoSuchKey for If-Match without an object, as S3 does.
-        """
-        if self.if_none_match_any and current_etag is not None:
-            raise S3Error("PreconditionFailed", Condition="If-None-Match")
-        if self.if_match is not None:
-            if current_etag is None:
-                raise S3Error("NoSuchKey")
-            if not _matches(self.if_match, current_etag, weak=False):
-                raise S3Error("PreconditionFailed", Condition="If-Match")
 
 
 def evaluate_read(headers: Mapping[str, str], etag: str, modified_ms: int) -> Outcome:
@@ -99,7 +86,7 @@ def write_condition(headers: Mapping[str, str]) -> WriteCondition | None:
         return None
     if if_none_match is not None and (if_match is not None or if_none_match.strip() != "*"):
         raise S3Error("NotImplemented", Header="If-None-Match")
-    return WriteCondition(if_match, if_none_match is not None)
+    return WriteCondition(None if if_match is None else _unquoted(if_match), if_none_match is not None)
 
 
 def _first_failure(headers: Mapping[str, str], start: str, etag: str, modified_ms: int) -> str | None:
@@ -137,3 +124,9 @@ def _matches(header: str, etag: str, *, weak: bool) -> bool:
         (weak or not tag["weak"]) and (tag["bare"] if tag["quoted"] is None else tag["quoted"]) == etag
         for tag in _TAG.finditer(text)
     )
+
+
+def _unquoted(tag: str) -> str:
+    # One strong tag is all that S3 takes here. A weak tag or a list keeps its form, and equals no ETag.
+    text = tag.strip()
+    return text[1:-1] if len(text) >= 2 and text[0] == text[-1] == '"' else text

@@ -1,11 +1,24 @@
-"""Headers that describe an object: standard ones, user metadata, directives, copy source, length."""
+"""Headers that describe an object: standard ones, user metadata, directives, copy source, length.
+
+Text: HTTP parsers give us bytes as latin-1. What is stored is text, UTF-8 where the bytes are that and latin-1
+else, so that writing it as UTF-8 gives the client's bytes back in the common case.
+"""
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header
+from urllib.parse import unquote_to_bytes
+
+from zerohop_proxy.bucket_name import is_valid_bucket_name
+from zerohop_proxy.s3_errors import S3Error
 
 __all__ = [
+    "MAX_PUT_BYTES",
     "CopySource",
     "ObjectHeaders",
     "body_length",
@@ -15,6 +28,56 @@ __all__ = [
     "reject_unsupported",
     "user_metadata_headers",
 ]
+
+MAX_PUT_BYTES = 5 * 1024**3
+"""S3's limit for one PUT and for one part."""
+_MAX_USER_METADATA_BYTES = 2048
+_META = "x-amz-meta-"
+
+_STANDARD = (
+    ("content-type", "Content-Type"),
+    ("cache-control", "Cache-Control"),
+    ("content-disposition", "Content-Disposition"),
+    ("content-language", "Content-Language"),
+    ("expires", "Expires"),
+    ("x-amz-website-redirect-location", "x-amz-website-redirect-location"),
+)
+_STORAGE_CLASSES = frozenset(
+    {
+        "STANDARD",
+        "REDUCED_REDUNDANCY",
+        "STANDARD_IA",
+        "ONEZONE_IA",
+        "INTELLIGENT_TIERING",
+        "GLACIER",
+        "DEEP_ARCHIVE",
+        "GLACIER_IR",
+    }
+)
+_PRINTABLE = re.compile(r"[\x20-\x7e]*\Z")
+_LENGTH = re.compile(r"[0-9]{1,18}\Z")
+
+# What would change where, how or for whom an object is kept, mapped to the values that ask for what we do
+# anyway. Dropping one of these silently would break a promise that the client believes we made.
+_UNSUPPORTED: dict[str, frozenset[str]] = {
+    "x-amz-acl": frozenset({"private", "bucket-owner-full-control", "bucket-owner-read"}),
+    "x-amz-server-side-encryption": frozenset(),
+    "x-amz-server-side-encryption-aws-kms-key-id": frozenset(),
+    "x-amz-server-side-encryption-context": frozenset(),
+    "x-amz-server-side-encryption-customer-algorithm": frozenset(),
+    "x-amz-server-side-encryption-customer-key": frozenset(),
+    "x-amz-copy-source-server-side-encryption-customer-algorithm": frozenset(),
+    "x-amz-copy-source-server-side-encryption-customer-key": frozenset(),
+    "x-amz-server-side-encryption-bucket-key-enabled": frozenset({"false"}),
+    "x-amz-object-lock-mode": frozenset(),
+    "x-amz-object-lock-retain-until-date": frozenset(),
+    "x-amz-object-lock-legal-hold": frozenset({"off"}),
+    "x-amz-bucket-object-lock-enabled": frozenset({"false"}),
+    "x-amz-object-ownership": frozenset({"bucketownerenforced"}),
+    "x-amz-tagging": frozenset({""}),
+    "x-amz-write-offset-bytes": frozenset(),
+}
+_GRANT = "x-amz-grant-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,33 +105,153 @@ class CopySource:
 
 def parse_object_headers(headers: Mapping[str, str]) -> ObjectHeaders:
     """From request headers (lower-case names); raises MetadataTooLarge, InvalidStorageClass."""
-    raise NotImplementedError
+    standard = {canonical: _text(headers[name]) for name, canonical in _STANDARD if headers.get(name)}
+    encoding = _content_encoding(headers)
+    if encoding:
+        standard["Content-Encoding"] = encoding
+    storage_class = headers.get("x-amz-storage-class") or "STANDARD"
+    if storage_class not in _STORAGE_CLASSES:
+        raise S3Error("InvalidStorageClass", StorageClassRequested=storage_class)
+    return ObjectHeaders(standard, _user_metadata(headers), storage_class)
 
 
 def user_metadata_headers(user_metadata: Mapping[str, str]) -> list[tuple[str, str]]:
-    """`x-amz-meta-*` headers of an answer; values beyond ASCII are RFC 2047 encoded words, as S3 gives them."""
-    raise NotImplementedError
+    """`x-amz-meta-*` headers of an answer.
+
+    What is not printable ASCII is an RFC 2047 encoded word, as S3 gives it; so no value can break the header.
+    """
+    return [
+        (_META + name, value if _PRINTABLE.match(value) else _encoded_word(value))
+        for name, value in user_metadata.items()
+    ]
 
 
 def parse_copy_source(value: str) -> CopySource:
     """`/bucket/key?versionId=id`, percent-encoded, leading slash optional; raises InvalidArgument."""
-    raise NotImplementedError
+    path, question, query = value.partition("?")
+    version_id: str | None = None
+    if question:
+        name, _, version_id = query.partition("=")
+        if name != "versionId" or not version_id:
+            raise _bad_copy_source(value)
+    try:
+        # The header carries bytes as latin-1; some clients leave UTF-8 unescaped.
+        text = unquote_to_bytes(path.encode("latin-1")).decode()
+    except (UnicodeDecodeError, UnicodeEncodeError):
+        raise _bad_copy_source(value) from None
+    bucket, _, key = text.removeprefix("/").partition("/")
+    if not key:
+        raise _bad_copy_source(value)
+    if not is_valid_bucket_name(bucket):
+        raise S3Error("InvalidBucketName", BucketName=bucket)
+    if len(key.encode()) > 1024:
+        raise S3Error("KeyTooLongError", MaxSizeAllowed="1024", Size=str(len(key.encode())))
+    return CopySource(bucket, key, version_id)
 
 
 def metadata_directive(headers: Mapping[str, str]) -> str:
-    """COPY (default) or REPLACE; raises InvalidArgument."""
-    raise NotImplementedError
+    """COPY (default) or REPLACE; raises InvalidArgument, also for a bad x-amz-tagging-directive."""
+    for name in ("x-amz-metadata-directive", "x-amz-tagging-directive"):
+        if headers.get(name, "COPY") not in ("COPY", "REPLACE"):
+            raise S3Error(
+                "InvalidArgument",
+                f"Unknown {'metadata' if 'metadata' in name else 'tagging'} directive.",
+                ArgumentName=name,
+                ArgumentValue=headers[name],
+            )
+    return headers.get("x-amz-metadata-directive", "COPY")
 
 
 def body_length(headers: Mapping[str, str], *, in_dialect: bool) -> int | None:
     """Length of the body on the wire in bytes, None when it is chunked by transfer coding.
 
     Raises MissingContentLength, InvalidArgument, EntityTooLarge; in the API page's dialect a request with
-    neither length nor transfer coding has an empty body.
+    neither length nor transfer coding has an empty body. What an aws-chunked body decodes to counts for the
+    limit, since its framing comes on top.
     """
-    raise NotImplementedError
+    declared = headers.get("x-amz-decoded-content-length", headers.get("content-length", "0"))
+    length = headers.get("content-length")
+    for text in (declared, length):
+        if text is not None and not _LENGTH.match(text):
+            raise S3Error(
+                "InvalidArgument",
+                "Content-Length must be a number of bytes.",
+                ArgumentName="Content-Length",
+                ArgumentValue=text,
+            )
+    if int(declared) > MAX_PUT_BYTES:
+        raise S3Error("EntityTooLarge", ProposedSize=declared, MaxSizeAllowed=str(MAX_PUT_BYTES))
+    if "chunked" in headers.get("transfer-encoding", "").lower():
+        return None
+    if length is None and not in_dialect:
+        raise S3Error("MissingContentLength")
+    return int(length or "0")
 
 
 def reject_unsupported(headers: Mapping[str, str]) -> None:
-    """Raise NotImplemented for headers whose meaning we would otherwise drop (encryption, locks, ACL grants, tags)."""
-    raise NotImplementedError
+    """Raise NotImplemented for headers whose meaning we would otherwise drop (encryption, locks, grants, tags)."""
+    for name in headers:
+        if not name.startswith("x-amz-"):
+            continue
+        harmless = _UNSUPPORTED.get(name)
+        if name.startswith(_GRANT) or (harmless is not None and headers[name].lower() not in harmless):
+            raise S3Error("NotImplemented", Header=name)
+
+
+def _content_encoding(headers: Mapping[str, str]) -> str:
+    """Content-Encoding without `aws-chunked`, which is a coding of the request and not of the object."""
+    value = headers.get("content-encoding", "")
+    if "aws-chunked" not in value.lower():
+        return _text(value)
+    codings = (coding.strip() for coding in value.split(","))
+    return _text(", ".join(coding for coding in codings if coding and coding.lower() != "aws-chunked"))
+
+
+def _user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
+    metadata: dict[str, str] = {}
+    size_bytes = 0
+    for name, value in headers.items():
+        if name.startswith(_META):
+            text = _decoded_words(value) if "=?" in value else _text(value)
+            short = name[len(_META) :]
+            size_bytes += len(short.encode()) + len(text.encode())
+            metadata[short] = text
+    if size_bytes > _MAX_USER_METADATA_BYTES:
+        raise S3Error("MetadataTooLarge", Size=str(size_bytes), MaxSizeAllowed=str(_MAX_USER_METADATA_BYTES))
+    return metadata
+
+
+def _text(value: str) -> str:
+    if value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _decoded_words(value: str) -> str:
+    """`value` with its RFC 2047 encoded words decoded; as it is where they are malformed."""
+    try:
+        pieces = [
+            piece.decode(charset or "latin-1") if isinstance(piece, bytes) else piece
+            for piece, charset in decode_header(value)
+        ]
+        decoded = "".join(pieces)
+        decoded.encode()  # a charset such as utf-7 can decode to lone surrogates
+    except (HeaderParseError, LookupError, ValueError):
+        return _text(value)
+    return decoded
+
+
+def _encoded_word(value: str) -> str:
+    return f"=?UTF-8?B?{base64.b64encode(value.encode()).decode()}?="
+
+
+def _bad_copy_source(value: str) -> S3Error:
+    return S3Error(
+        "InvalidArgument",
+        "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+        ArgumentName="x-amz-copy-source",
+        ArgumentValue=value,
+    )

@@ -55,7 +55,7 @@ def resolve_range(header: str | None, size_bytes: int) -> ByteRange | None:
 
 
 def parse_copy_range(header: str, size_bytes: int) -> ByteRange:
-    """`bytes=first-last` of UploadPartCopy, within the source; raises InvalidArgument or InvalidRange."""
+    """`bytes=first-last` of UploadPartCopy, within the source; raises InvalidArgument."""
     match = _COPY.match(header)
     if match is None or _number(match[2]) < _number(match[1]):
         raise S3Error(

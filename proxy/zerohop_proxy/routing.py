@@ -1,20 +1,39 @@
 """Router: a raw request becomes one parsed operation.
 
 Pure. The operation is chosen by method, by whether the path names a bucket or a key, by sub-resource query
-parameters, and by a few headers, for every operation of botocore's S3 model.
+parameters, and by a few headers, for every operation of botocore's S3 model. The path is split before it is
+decoded, so that `%2F` is part of a name and never a separator, and `+` in it is a plus.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
-from .operation import Operation
-from .raw_request import RawRequest
+from zerohop_proxy.bucket_name import is_valid_bucket_name
+from zerohop_proxy.operation import Operation
+from zerohop_proxy.operation_table import (
+    ALL_SUB_RESOURCES,
+    BUCKET,
+    LISTS_WITHOUT_ID,
+    OBJECT,
+    PLAIN_BUCKET,
+    PLAIN_OBJECT,
+)
+from zerohop_proxy.raw_request import RawRequest
+from zerohop_proxy.s3_errors import S3Error
 
-__all__ = ["Route", "route"]
+__all__ = ["MAX_KEY_BYTES", "Route", "parse_query", "route"]
+
+MAX_KEY_BYTES = 1024
+
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_WRITE_GET_OBJECT_RESPONSE = "WriteGetObjectResponse"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Route:
     """What a request asks for.
 
@@ -30,5 +49,166 @@ class Route:
 
 
 def route(request: RawRequest, *, prefix: str = "/api/v1/s3") -> Route:
-    """Parse `request`; raises `S3Error` InvalidURI, InvalidBucketName, KeyTooLongError, MethodNotAllowed, InvalidArgument."""
-    raise NotImplementedError
+    """Parse `request`.
+
+    Raises `S3Error`: InvalidURI, InvalidBucketName, KeyTooLongError, InvalidArgument (query),
+    MethodNotAllowed (nothing in S3 is meant by it).
+    """
+    bucket, key, in_dialect = _split_path(request.path, prefix)
+    query = parse_query(request.query) if request.query else {}
+    if not bucket:
+        operation = _service_operation(request.method)
+    elif bucket == _WRITE_GET_OBJECT_RESPONSE and request.method == "POST" and not key:
+        return Route(Operation.WRITE_GET_OBJECT_RESPONSE, "", "", query, in_dialect)
+    elif not is_valid_bucket_name(bucket):
+        raise S3Error("InvalidBucketName", BucketName=bucket)
+    elif key:
+        operation = _object_operation(request.method, query, request.headers)
+    else:
+        operation = _bucket_operation(request.method, query, request.headers)
+    return Route(operation, bucket, key, query, in_dialect)
+
+
+def parse_query(query: str) -> dict[str, str]:
+    """Decoded parameters of a raw query; `x-id`, which SDKs add for their logs alone, is left out.
+
+    Raises `S3Error` InvalidArgument for a parameter that comes twice or does not decode to UTF-8.
+    """
+    parameters: dict[str, str] = {}
+    for piece in query.split("&"):
+        if not piece:
+            continue
+        name, _, value = piece.partition("=")
+        if "%" in piece or "+" in piece:
+            name, value = _decoded(name, piece), _decoded(value, piece)
+        if name in parameters:
+            raise _invalid_parameter(f"The query parameter {name} is given more than once.", name, value)
+        parameters[name] = value
+    parameters.pop("x-id", None)
+    return parameters
+
+
+def _decoded(text: str, piece: str) -> str:
+    try:
+        if _BROKEN_ESCAPE.search(text) is None:
+            return unquote_to_bytes(text.replace("+", " ")).decode()
+    except UnicodeDecodeError:
+        pass
+    name, _, value = piece.partition("=")
+    raise _invalid_parameter(f"The query parameter {name} is not valid percent-encoded UTF-8.", name, value)
+
+
+def _invalid_parameter(message: str, name: str, value: str) -> S3Error:
+    return S3Error("InvalidArgument", message, ArgumentName=name, ArgumentValue=value)
+
+
+def _split_path(path: str, prefix: str) -> tuple[str, str, bool]:
+    """Bucket, key, and whether the path was under the prefix."""
+    in_dialect = False
+    if prefix and path.startswith(prefix):
+        rest = path[len(prefix) :]
+        if not rest or rest.startswith("/"):
+            path, in_dialect = rest or "/", True
+    if not path.startswith("/"):
+        raise S3Error("InvalidURI", URI=path)
+    bucket, _, key = path[1:].partition("/")
+    if "%" in path:
+        bucket, key = _decoded_name(bucket), _decoded_name(key)
+    if key:
+        if not bucket:
+            raise S3Error("InvalidBucketName", BucketName="")
+        # Four bytes are the most that a character takes, so that short keys need not be encoded to be counted.
+        if len(key) * 4 > MAX_KEY_BYTES and len(key.encode()) > MAX_KEY_BYTES:
+            raise S3Error("KeyTooLongError", MaxSizeAllowed=str(MAX_KEY_BYTES), Size=str(len(key.encode())))
+    return bucket, key, in_dialect
+
+
+def _decoded_name(text: str) -> str:
+    if "%" not in text:
+        return text
+    try:
+        if _BROKEN_ESCAPE.search(text) is None:
+            return unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        pass
+    raise S3Error("InvalidURI", URI=text)
+
+
+def _service_operation(method: str) -> Operation:
+    if method == "GET":
+        return Operation.LIST_BUCKETS
+    if method == "OPTIONS":
+        return Operation.OPTIONS_OBJECT
+    raise _not_allowed(method, "SERVICE")
+
+
+def _bucket_operation(method: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Operation:
+    if query:
+        operation = _sub_resource_operation(method, query, BUCKET, "BUCKET")
+        if operation is not None:
+            return operation
+        if method == "GET" and query.get("list-type") == "2":
+            return Operation.LIST_OBJECTS_V2
+    plain = PLAIN_BUCKET.get(method)
+    if plain is not None:
+        return plain
+    if method == "POST" and headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        return Operation.POST_OBJECT
+    if method == "OPTIONS":
+        return Operation.OPTIONS_OBJECT
+    raise _not_allowed(method, "BUCKET")
+
+
+def _object_operation(method: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Operation:
+    is_copy = method == "PUT" and "x-amz-copy-source" in headers
+    if query:
+        operation = _sub_resource_operation(method, query, OBJECT, "OBJECT")
+        if operation is Operation.UPLOAD_PART:
+            if "partNumber" not in query:
+                raise _lone_parameter("uploadId", "partNumber", query)
+            return Operation.UPLOAD_PART_COPY if is_copy else operation
+        if operation is not None:
+            return operation
+        if method == "PUT" and "partNumber" in query:
+            # Without this the part would replace the object.
+            raise _lone_parameter("partNumber", "uploadId", query)
+    if is_copy:
+        return Operation.COPY_OBJECT
+    plain = PLAIN_OBJECT.get(method)
+    if plain is not None:
+        return plain
+    if method == "OPTIONS":
+        return Operation.OPTIONS_OBJECT
+    raise _not_allowed(method, "OBJECT")
+
+
+def _sub_resource_operation(
+    method: str, query: Mapping[str, str], table: dict[str, dict[str, Operation]], resource_type: str
+) -> Operation | None:
+    """The operation that a sub-resource parameter calls for; None when there is no such parameter.
+
+    One that the method or level does not have is an error and not ignored: `DELETE /bucket?acl` must never
+    delete the bucket.
+    """
+    named = [name for name in query if name in ALL_SUB_RESOURCES]
+    if not named:
+        return None
+    if len(named) > 1:
+        message = f"Conflicting query string parameters: {', '.join(named)}"
+        raise _invalid_parameter(message, "ResourceType", named[0])
+    operation = table.get(method, {}).get(named[0])
+    if operation is None:
+        raise _not_allowed(method, named[0].upper() if method != "OPTIONS" else resource_type)
+    if operation in LISTS_WITHOUT_ID:
+        parameter, listing = LISTS_WITHOUT_ID[operation]
+        return operation if parameter in query else listing
+    return operation
+
+
+def _not_allowed(method: str, resource_type: str) -> S3Error:
+    return S3Error("MethodNotAllowed", Method=method, ResourceType=resource_type)
+
+
+def _lone_parameter(given: str, missing: str, query: Mapping[str, str]) -> S3Error:
+    message = f"This operation does not accept {given} without {missing}."
+    return _invalid_parameter(message, given, query[given])

@@ -16,7 +16,7 @@ __all__ = ["S3Error", "from_domain_error", "s3_code"]
 class S3Error(Exception):
     """An error that is answered to the client as S3 gives it.
 
-    `code` is one of `S3_ERRORS`; `elements` are further elements of the XML (BucketName, ArgumentName, ...);
+    `code` is one of `S3_ERRORS`; further elements of the XML are named (`BucketName=...`) or in `elements`;
     `headers` go with the answer.
     """
 
@@ -26,13 +26,14 @@ class S3Error(Exception):
         message: str | None = None,
         *,
         headers: Mapping[str, str] | None = None,
-        **elements: str,
+        elements: Mapping[str, str] | None = None,
+        **named_elements: str,
     ) -> None:
         status, default_message = S3_ERRORS[code]
         self.code = code
         self.status: int = status
         self.message: str = message or default_message
-        self.elements: dict[str, str] = elements
+        self.elements: dict[str, str] = {**(elements or {}), **named_elements}
         self.headers: dict[str, str] = dict(headers or {})
         super().__init__(f"{code}: {self.message}")
 

@@ -97,7 +97,7 @@ class SignedV4:
             raise S3Error(
                 "AccessDenied",
                 "Request has expired",
-                **{
+                elements={
                     "X-Amz-Expires": str(expires_s),
                     "Expires": _iso(self.time_s + expires_s),
                     "ServerTime": _iso(now),
@@ -272,12 +272,12 @@ def _expires(text: str) -> int:
 
 def _bad_header(message: str, region: str | None = None) -> S3Error:
     elements = {} if region is None else {"Region": region}
-    return S3Error("AuthorizationHeaderMalformed", message, **elements)
+    return S3Error("AuthorizationHeaderMalformed", message, elements=elements)
 
 
 def _bad_query(message: str, region: str | None = None) -> S3Error:
     elements = {} if region is None else {"Region": region}
-    return S3Error("AuthorizationQueryParametersError", message, **elements)
+    return S3Error("AuthorizationQueryParametersError", message, elements=elements)
 
 
 def _iso(epoch_s: float) -> str:

@@ -94,7 +94,6 @@ async def list_parts(request: S3Request) -> Answer:
         max_parts=params.max_parts,
         is_truncated=bool(page.next_after) and bool(limit),
         parts=[_part(part) for part in parts],
-        url_encoding=params.url_encoding,
         storage_class=upload.template.storage_class,
         checksum_algorithm=upload.checksum_algorithm,
         checksum_type=upload.checksum_type,

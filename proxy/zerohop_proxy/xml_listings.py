@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from .xml_out import Owner, checksum_elements, document, element
-from .xml_text import escape, timestamp, url_encoded
+from zerohop_proxy.xml_out import Owner, checksum_elements, document, element
+from zerohop_proxy.xml_text import escape, timestamp, url_encoded
 
 __all__ = [
     "ObjectEntry",
@@ -48,10 +48,7 @@ class ObjectEntry:
 
 @dataclass(frozen=True, slots=True)
 class ObjectsPage:
-    """A page of ListObjects: echoes of the request, and what was found.
-
-    `next_marker` (v1) is "" unless truncated; v1 shows it only with a delimiter, as S3 does, or in the dialect.
-    """
+    """A page of ListObjects, v1 or v2: echoes of the request, and what was found."""
 
     bucket: str
     prefix: str
@@ -151,7 +148,6 @@ class PartsPage:
     max_parts: int
     is_truncated: bool
     parts: Sequence[PartEntry]
-    url_encoding: bool = False
     storage_class: str = "STANDARD"
     checksum_algorithm: str = ""
     checksum_type: str = ""
@@ -164,14 +160,24 @@ def list_bucket_result(
     next_marker: str = "",
     in_dialect: bool = False,
     continuation_token: str = "",
+    next_token: str = "",
 ) -> bytes:
     """Answer of ListObjects (v1).
 
-    `next_marker` is written as NextMarker when not empty (S3 gives one only with a delimiter). In the API
-    page's dialect the elements ContinuationToken, NextContinuationToken and KeyCount come too;
-    NextContinuationToken is then `next_token` of the page, the first key that was not listed.
+    `next_marker` is written when not empty (S3 gives one only with a delimiter). In the API page's dialect the
+    elements ContinuationToken, NextContinuationToken (`next_token`, the first key that was not listed) and
+    KeyCount come too.
     """
-    raise NotImplementedError
+    text = _text_of(url_encoding=page.url_encoding)
+    head = _page_head(page, text) + f"<Marker>{text(marker)}</Marker>"
+    if next_marker:
+        head += f"<NextMarker>{text(next_marker)}</NextMarker>"
+    if in_dialect:
+        head += (
+            f"<ContinuationToken>{escape(continuation_token)}</ContinuationToken>"
+            f"<NextContinuationToken>{escape(next_token)}</NextContinuationToken>{_key_count(page)}"
+        )
+    return document("ListBucketResult", head + _page_body(page, text))
 
 
 def list_bucket_result_v2(
@@ -182,19 +188,148 @@ def list_bucket_result_v2(
     next_continuation_token: str = "",
 ) -> bytes:
     """Answer of ListObjectsV2."""
-    raise NotImplementedError
+    text = _text_of(url_encoding=page.url_encoding)
+    head = _page_head(page, text)
+    if start_after is not None:
+        head += f"<StartAfter>{text(start_after)}</StartAfter>"
+    if continuation_token is not None:
+        head += element("ContinuationToken", continuation_token)
+    if next_continuation_token:
+        head += element("NextContinuationToken", next_continuation_token)
+    return document("ListBucketResult", head + _key_count(page) + _page_body(page, text))
 
 
 def list_versions_result(page: VersionsPage) -> bytes:
     """Answer of ListObjectVersions."""
-    raise NotImplementedError
+    text = _text_of(url_encoding=page.url_encoding)
+    parts = [
+        f"<Name>{page.bucket}</Name><Prefix>{text(page.prefix)}</Prefix><KeyMarker>{text(page.key_marker)}</KeyMarker>",
+        element("VersionIdMarker", page.version_id_marker),
+    ]
+    if page.is_truncated:
+        parts.append(f"<NextKeyMarker>{text(page.next_key_marker)}</NextKeyMarker>")
+        parts.append(element("NextVersionIdMarker", page.next_version_id_marker))
+    parts.append(f"<MaxKeys>{page.max_keys}</MaxKeys>")
+    parts.append(
+        _delimiter_and_end(page.delimiter, text, is_truncated=page.is_truncated, url=page.url_encoding)
+    )
+    parts.extend(_version(entry, text) for entry in page.versions)
+    parts.append(_common_prefixes(page.common_prefixes, text))
+    return document("ListVersionsResult", "".join(parts))
 
 
 def list_multipart_uploads_result(page: UploadsPage) -> bytes:
     """Answer of ListMultipartUploads."""
-    raise NotImplementedError
+    text = _text_of(url_encoding=page.url_encoding)
+    parts = [
+        f"<Bucket>{page.bucket}</Bucket><KeyMarker>{text(page.key_marker)}</KeyMarker>",
+        element("UploadIdMarker", page.upload_id_marker),
+    ]
+    if page.is_truncated:
+        parts.append(f"<NextKeyMarker>{text(page.next_key_marker)}</NextKeyMarker>")
+        parts.append(element("NextUploadIdMarker", page.next_upload_id_marker))
+    parts.append(f"<Prefix>{text(page.prefix)}</Prefix><MaxUploads>{page.max_uploads}</MaxUploads>")
+    parts.append(
+        _delimiter_and_end(page.delimiter, text, is_truncated=page.is_truncated, url=page.url_encoding)
+    )
+    parts.extend(
+        f"<Upload><Key>{text(upload.key)}</Key>{element('UploadId', upload.upload_id)}"
+        f"{upload.owner.xml('Initiator')}{upload.owner.xml()}<StorageClass>{upload.storage_class}</StorageClass>"
+        f"<Initiated>{timestamp(upload.initiated_ms)}</Initiated>"
+        f"{_checksum_kind(upload.checksum_algorithm, upload.checksum_type)}</Upload>"
+        for upload in page.uploads
+    )
+    parts.append(_common_prefixes(page.common_prefixes, text))
+    return document("ListMultipartUploadsResult", "".join(parts))
 
 
 def list_parts_result(page: PartsPage) -> bytes:
     """Answer of ListParts."""
-    raise NotImplementedError
+    parts = [
+        f"<Bucket>{page.bucket}</Bucket>{element('Key', page.key)}{element('UploadId', page.upload_id)}",
+        f"{page.owner.xml('Initiator')}{page.owner.xml()}<StorageClass>{page.storage_class}</StorageClass>",
+        f"<PartNumberMarker>{page.part_number_marker}</PartNumberMarker>",
+    ]
+    if page.is_truncated:
+        parts.append(f"<NextPartNumberMarker>{page.next_part_number_marker}</NextPartNumberMarker>")
+    parts.append(
+        f"<MaxParts>{page.max_parts}</MaxParts><IsTruncated>{_boolean(page.is_truncated)}</IsTruncated>"
+    )
+    parts.append(_checksum_kind(page.checksum_algorithm, page.checksum_type))
+    parts.extend(
+        f"<Part><PartNumber>{part.part_number}</PartNumber>"
+        f"<LastModified>{timestamp(part.modified_ms)}</LastModified><ETag>&quot;{part.etag}&quot;</ETag>"
+        f"<Size>{part.size_bytes}</Size>{checksum_elements(part.checksums)}</Part>"
+        for part in page.parts
+    )
+    return document("ListPartsResult", "".join(parts))
+
+
+def _url_text(text: str) -> str:
+    return escape(url_encoded(text))
+
+
+def _text_of(*, url_encoding: bool) -> _Text:
+    """How keys and what is compared with keys are written."""
+    return _url_text if url_encoding else escape
+
+
+def _boolean(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _key_count(page: ObjectsPage) -> str:
+    return f"<KeyCount>{len(page.objects) + len(page.common_prefixes)}</KeyCount>"
+
+
+def _page_head(page: ObjectsPage, text: _Text) -> str:
+    return f"<Name>{page.bucket}</Name><Prefix>{text(page.prefix)}</Prefix>"
+
+
+def _page_body(page: ObjectsPage, text: _Text) -> str:
+    end = _delimiter_and_end(page.delimiter, text, is_truncated=page.is_truncated, url=page.url_encoding)
+    parts = [f"<MaxKeys>{page.max_keys}</MaxKeys>{end}"]
+    parts.extend([_contents(entry, text) for entry in page.objects])
+    parts.append(_common_prefixes(page.common_prefixes, text))
+    return "".join(parts)
+
+
+def _delimiter_and_end(delimiter: str, text: _Text, *, is_truncated: bool, url: bool) -> str:
+    shown = f"<Delimiter>{text(delimiter)}</Delimiter>" if delimiter else ""
+    encoding = "<EncodingType>url</EncodingType>" if url else ""
+    return f"{shown}{encoding}<IsTruncated>{_boolean(is_truncated)}</IsTruncated>"
+
+
+def _contents(entry: ObjectEntry, text: _Text) -> str:
+    owner = entry.owner.xml() if entry.owner is not None else ""
+    kind = _checksum_kind(entry.checksum_algorithm, entry.checksum_type) if entry.checksum_algorithm else ""
+    return (
+        f"<Contents><Key>{text(entry.key)}</Key><LastModified>{timestamp(entry.modified_ms)}</LastModified>"
+        f"<ETag>&quot;{entry.etag}&quot;</ETag>{kind}<Size>{entry.size_bytes}</Size>{owner}"
+        f"<StorageClass>{entry.storage_class}</StorageClass></Contents>"
+    )
+
+
+def _version(entry: VersionEntry, text: _Text) -> str:
+    owner = entry.owner.xml() if entry.owner is not None else ""
+    common = (
+        f"<Key>{text(entry.key)}</Key>{element('VersionId', entry.version_id)}"
+        f"<IsLatest>{_boolean(entry.is_latest)}</IsLatest><LastModified>{timestamp(entry.modified_ms)}</LastModified>"
+    )
+    if entry.is_delete_marker:
+        return f"<DeleteMarker>{common}{owner}</DeleteMarker>"
+    return (
+        f"<Version>{common}<ETag>&quot;{entry.etag}&quot;</ETag><Size>{entry.size_bytes}</Size>{owner}"
+        f"<StorageClass>{entry.storage_class}</StorageClass></Version>"
+    )
+
+
+def _common_prefixes(prefixes: Sequence[str], text: _Text) -> str:
+    return "".join(
+        [f"<CommonPrefixes><Prefix>{text(prefix)}</Prefix></CommonPrefixes>" for prefix in prefixes]
+    )
+
+
+def _checksum_kind(algorithm: str, kind: str) -> str:
+    parts = element("ChecksumAlgorithm", algorithm) if algorithm else ""
+    return parts + (element("ChecksumType", kind) if kind else "")
