@@ -54,7 +54,8 @@ class InProcessCluster:
         stop = asyncio.Event()
         said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(run(config, ready=said.set_result, stop=stop), name=name)
-        done, _ = await asyncio.wait({task, said}, timeout=_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        waiting: set[asyncio.Future[Any]] = {task, said}
+        done, _ = await asyncio.wait(waiting, timeout=_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
         if said not in done:
             task.cancel()
             await task

@@ -48,6 +48,8 @@ class HeadWriter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.is_closing = False
+        """Set when the process drains: every response then ends its connection."""
         # Opaque to clients, but equal for all requests of one process: support finds the log with it.
         seed = f"{socket.gethostname()}:{os.getpid()}:{clock.now_s()}".encode()
         self.host_id = base64.b64encode(hashlib.sha384(seed).digest()).decode()

@@ -63,7 +63,6 @@ class Funnel:
         self._stall_timeout_s = stall_timeout_s
         self._access_log = access_log
         self._clock = services.clock
-        self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
         # The connections that work on a request; as many as requests, since a connection works on one at a time.
@@ -76,7 +75,7 @@ class Funnel:
 
     def begin_drain(self) -> None:
         """From now on, every answer closes its connection."""
-        self._draining = True
+        self._heads.is_closing = True
 
     async def wait_idle(self) -> None:
         """Until no request is in flight."""
@@ -89,8 +88,6 @@ class Funnel:
         self._busy.add(protocol)
         self._idle.clear()
         started_s = self._clock.monotonic_s()
-        if self._draining:
-            out.keep_alive = False
         try:
             await self._answer(http, out)
             if not http.content.is_eof():
@@ -101,7 +98,7 @@ class Funnel:
                 self._idle.set()
             if self._access_log:
                 self._log_access(http, out, started_s)
-        return _KEEP if out.keep_alive and not self._draining else _CLOSE
+        return _KEEP if out.keep_alive else _CLOSE
 
     async def _answer(self, http: web.BaseRequest, out: Responder) -> None:
         raw = RawRequest.from_wire(http.method, http.raw_path, http.raw_headers)

@@ -135,8 +135,9 @@ class Responder:
             self.keep_alive = False
 
     def _decide_keep_alive(self) -> None:
-        content = self.http.content
-        if not self.keep_alive or content.is_eof():
+        if self._heads.is_closing:
+            self.keep_alive = False
+        if not self.keep_alive or self.http.content.is_eof():
             return
         # The body has not come whole. Who waits for a 100 that never comes may send it or not: nobody can tell.
         length = self.http.headers.get("Content-Length", "")

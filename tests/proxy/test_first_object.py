@@ -33,7 +33,7 @@ async def test_an_object_comes_back_as_it_went(raw: RawConnection, size: int) ->
     assert (head.status, head.headers["content-length"], head.headers["etag"]) == (200, str(size), etag)
 
     listed = await raw.request("GET /bucket?list-type=2 HTTP/1.1")
-    assert f"<Key>key</Key>".encode() in listed.body
+    assert b"<Key>key</Key>" in listed.body
     assert f"<Size>{size}</Size>".encode() in listed.body
 
     assert (await raw.request("DELETE /bucket/key HTTP/1.1")).status == 204
