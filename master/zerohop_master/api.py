@@ -10,7 +10,17 @@ from zerohop.rpc import master_api as m
 from zerohop.rpc.call import Call
 from zerohop.rpc.message import Request
 from zerohop.rpc.server import RpcServer
-from zerohop_master import buckets, holders, listing, objects
+from zerohop_master import (
+    buckets,
+    completion,
+    copies,
+    holders,
+    listing,
+    manifests,
+    objects,
+    upload_listing,
+    uploads,
+)
 from zerohop_master.cluster import Cluster
 from zerohop_master.namespace import Namespace
 from zerohop_master.users import Users
@@ -55,6 +65,8 @@ def _short_reads(
     return {
         m.GetBucket: _of_namespace(namespace, buckets.get_bucket),
         m.LookupObject: _of_namespace(namespace, objects.lookup_object),
+        m.ReadManifest: _of_namespace(namespace, manifests.read_manifest),
+        m.GetUpload: _of_namespace(namespace, uploads.get_upload),
         m.GetContentStates: _of_namespace(namespace, holders.content_states),
         m.GetCredential: users.credential,
         m.GetUsersById: users.by_id,
@@ -75,6 +87,15 @@ def _others(
         m.DeleteObjects: objects.delete_objects,
         m.ListObjects: listing.list_objects,
         m.ListObjectVersions: listing.list_object_versions,
+        m.CopyObject: copies.copy_object,
+        m.RenameObject: copies.rename_object,
+        m.CreateUpload: uploads.create_upload,
+        m.PutPart: uploads.put_part,
+        m.CopyPart: copies.copy_part,
+        m.AbortUpload: uploads.abort_upload,
+        m.CompleteUpload: completion.complete_upload,
+        m.ListParts: upload_listing.list_parts,
+        m.ListUploads: upload_listing.list_uploads,
         m.MarkPersisted: holders.mark_persisted,
         m.ListUnpersisted: holders.list_unpersisted,
     }

@@ -29,6 +29,7 @@ class References:
     def __init__(self, transaction: Transaction, now_ms: int) -> None:
         self._transaction = transaction
         self._now_ms = now_ms
+        self._added: set[bytes] = set()
         self._dropped: dict[bytes, set[bytes]] = {}
 
     async def adopt(self, contents: Sequence[NewContent], owner: bytes) -> None:
@@ -55,7 +56,7 @@ class References:
             )
             for worker_id in holders:
                 self._transaction.put(keys.unpersisted(worker_id, new.content), REFERENCE)
-            self._transaction.put(keys.reference(new.content, owner), REFERENCE)
+            self._refer(new.content, owner)
 
     def create_manifest(self, manifest: bytes, length: int, owner: bytes) -> None:
         """A manifest becomes live, and `owner` refers to it. The commit depends on its id being new."""
@@ -64,7 +65,7 @@ class References:
             keys.content_state(manifest),
             CONTENT.encode(ContentState(live=True, length=length, manifest=True)),
         )
-        self._transaction.put(keys.reference(manifest, owner), REFERENCE)
+        self._refer(manifest, owner)
 
     async def share(self, contents: Iterable[bytes], owner: bytes) -> list[ContentState]:
         """`owner` refers to contents that are live; answers their states. Raises StaleRead when one is not."""
@@ -75,7 +76,7 @@ class References:
             if row is None or not (state := CONTENT.decode(row.value)).live:
                 raise StaleRead
             states.append(state)
-            self._transaction.put(keys.reference(content, owner), REFERENCE)
+            self._refer(content, owner)
         return states
 
     def drop(self, contents: Iterable[bytes], owner: bytes) -> None:
@@ -94,16 +95,19 @@ class References:
         """
         for content, dropped in self._dropped.items():
             start, end = keys.span(keys.references(content))
+            if content in self._added:
+                continue
             left = await self._transaction.scan(start, end, limit=len(dropped) + 1)
             witness = next((row for row in left if row.key not in dropped), None)
             if witness is not None:
                 self._transaction.require(witness.key, witness.version)
-            elif not self._adds_reference(start, end):
+            else:
                 self._transaction.require_empty(start, end)
                 self._transaction.put(keys.deletion(self._now_ms, content), REFERENCE)
 
-    def _adds_reference(self, start: bytes, end: bytes) -> bool:
-        return any(start <= row_key < end for row_key in self._transaction.written_keys())
+    def _refer(self, content: bytes, owner: bytes) -> None:
+        self._added.add(content)
+        self._transaction.put(keys.reference(content, owner), REFERENCE)
 
     def release_object(self, bucket_id: bytes, record: ObjectRecord) -> None:
         """An object version goes: its inline data with it, at once, since a lookup reads both in one snapshot."""

@@ -48,6 +48,7 @@ __all__ = [
     "ended_upload",
     "escape",
     "escaped_text",
+    "first_index_of",
     "inline_data",
     "manifest_rows",
     "mutation",
@@ -191,6 +192,11 @@ def manifest_rows(manifest: bytes) -> bytes:
 def segments(manifest: bytes, first_offset: int, first_index: int) -> bytes:
     """The index tells rows apart that start at one offset, because the parts of the first are all empty."""
     return b"s" + manifest + first_offset.to_bytes(8, "big") + first_index.to_bytes(4, "big")
+
+
+def first_index_of(row_key: bytes) -> int:
+    """How many segments stand before those of this row of a manifest."""
+    return int.from_bytes(row_key[-4:], "big")
 
 
 # ------------------------------------------------------------------------------------------------ contents

@@ -18,6 +18,7 @@ from zerohop.rpc.server import RpcServer
 from zerohop.tasks import TaskGroup
 from zerohop_master.api import register_handlers
 from zerohop_master.cluster import Cluster
+from zerohop_master.housekeeping import Housekeeping
 from zerohop_master.kv.interface import KeyValueStore
 from zerohop_master.kv.memory import MemoryStore
 from zerohop_master.kv.sqlite import SqliteStore
@@ -25,6 +26,7 @@ from zerohop_master.namespace import Namespace
 from zerohop_master.secret_box import SecretBox
 from zerohop_master.store_facts import prepare_store
 from zerohop_master.users import Users
+from zerohop_master.worker_calls import WorkerCalls
 from zerohop_master.workers import Workers
 
 __all__ = ["run"]
@@ -55,19 +57,22 @@ async def run(
             ssl_context=_server_tls(config),
             plaintext_allowed=config.rpc_plaintext,
         )
+        calls = WorkerCalls(config.cluster_secret or None, _client_tls(config))
+        housekeeping = Housekeeping(namespace, workers, cluster, calls, clock, grace_s=config.grace_s)
         register_handlers(server, namespace, workers, users, cluster, reads_in_turn=True)
         jobs = TaskGroup("master")
         try:
             for address in config.listen:
                 await server.listen(address)
             cluster.address = str(server.addresses[0])
-            _start_jobs(config, jobs, cluster)
+            _start_jobs(config, jobs, housekeeping)
             ready(cluster.address)
             await stop.wait()
             _log.info("draining")
         finally:
             await server.close(drain_s=_DRAIN_S)
             await jobs.close()
+            await calls.close()
 
 
 def _settings(config: MasterConfig) -> ClusterSettings:
@@ -114,8 +119,16 @@ def _server_tls(config: MasterConfig) -> ssl.SSLContext | None:
     return context
 
 
-def _start_jobs(config: MasterConfig, jobs: TaskGroup, cluster: Cluster) -> None:
-    async def expire() -> None:
-        cluster.expire()
+def _client_tls(config: MasterConfig) -> ssl.SSLContext | None:
+    if not config.rpc_tls_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=config.rpc_tls_ca)
+    context.load_cert_chain(config.rpc_tls_cert, config.rpc_tls_key)
+    return context
 
-    jobs.every(min(config.heartbeat_s, config.lost_after_s / 4), "membership", expire)
+
+def _start_jobs(config: MasterConfig, jobs: TaskGroup, housekeeping: Housekeeping) -> None:
+    """The collector comes often, because it costs one read when nothing is due."""
+    jobs.every(min(config.heartbeat_s, config.lost_after_s / 4), "membership", housekeeping.expire)
+    jobs.every(min(config.heartbeat_s, config.sweep_interval_s), "collector", housekeeping.collect)
+    jobs.every(config.sweep_interval_s, "sweep", housekeeping.sweep)

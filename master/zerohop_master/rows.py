@@ -83,12 +83,16 @@ class ContentState(Record, frozen=True):
 
 
 class ManifestRow(Record, frozen=True):
-    """Consecutive segments of a long object; `numbers` are their part numbers, which own the references."""
+    """Consecutive segments of an object; `numbers` are their part numbers, which own the references.
+
+    `unpersisted`: some of the contents were not in the under-store when the upload was completed.
+    """
 
     first_offset: int
     first_index: int
     segments: tuple[Segment, ...]
     numbers: tuple[int, ...]
+    unpersisted: bool = False
 
 
 class EndedUpload(Record, frozen=True):

@@ -9,17 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from zerohop.errors import Conflict, InvalidRequest, OperationConflict, OutcomeUnknown, ZerohopError
+from zerohop.errors import (
+    Conflict,
+    InvalidRequest,
+    LeaseLost,
+    OperationConflict,
+    OutcomeUnknown,
+    ZerohopError,
+)
 from zerohop.rpc.message import Request, encode, operation, response_type
 from zerohop.rpc.mutation import MUTATION_ID_BYTES
 from zerohop_master import keys
 from zerohop_master.key_locks import KeyLocks
-from zerohop_master.kv.interface import Commit, Condition, KeyValueStore, RangeEmpty, Row, RowIs
+from zerohop_master.kv.interface import Commit, Condition, KeyValueStore, Lease, RangeEmpty, Row, RowIs
 from zerohop_master.rows import MUTATION, MutationResult
 
 __all__ = ["StaleRead", "Transaction", "commit_internally", "mutate"]
@@ -84,9 +91,11 @@ class Transaction:
         """Whether the commit will leave a row of that key that it has written itself."""
         return row_key in self._puts
 
-    def written_keys(self) -> Iterable[bytes]:
-        """The keys of all rows that the commit will write."""
-        return self._puts.keys()
+    async def hold(self, lease: Lease) -> None:
+        """The commit depends on the lease being held still. Raises LeaseLost when another one has taken it."""
+        (row,) = await self.get(lease.key)
+        if row is None or row.version != lease.version:
+            raise LeaseLost(f"lease {lease.name!r} was taken over")
 
     @property
     def is_empty(self) -> bool:

@@ -1,0 +1,84 @@
+"""The background jobs of a master, one master at a time: whoever holds the lease does them."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from zerohop.clock import Clock
+from zerohop.errors import LeaseLost
+from zerohop_master.cluster import Cluster
+from zerohop_master.collector import Collector
+from zerohop_master.kv.interface import Lease
+from zerohop_master.namespace import Namespace
+from zerohop_master.sweep import Sweep
+from zerohop_master.upkeep import Upkeep
+from zerohop_master.worker_calls import WorkerCalls
+from zerohop_master.workers import Workers
+
+__all__ = ["Housekeeping"]
+
+_LEASE: Final = "housekeeping"
+_LEASE_TTL_S: Final = 60.0
+_MAX_BATCHES: Final = 100
+"""Of one job in one run: then the others get their turn, and the lease is renewed."""
+
+
+class Housekeeping:
+    """Entry points for the timers of the process. Each renews the lease first, and does nothing without it."""
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        workers: Workers,
+        cluster: Cluster,
+        calls: WorkerCalls,
+        clock: Clock,
+        *,
+        grace_s: float,
+    ) -> None:
+        self._namespace = namespace
+        self._workers = workers
+        self._cluster = cluster
+        self._calls = calls
+        self._clock = clock
+        self._holder = f"{os.getpid()}-{os.urandom(4).hex()}"  # names one life of a process
+        self._collector = Collector(namespace, calls, grace_s)
+        self._sweep = Sweep(namespace, calls)
+        self._upkeep = Upkeep(namespace)
+
+    async def expire(self) -> None:
+        """Gives up workers and readers that were silent for too long."""
+        self._cluster.expire()
+        await self._calls.forget_all_but(self._workers.membership.live())
+
+    async def collect(self) -> None:
+        """Does the work that is due, then deletes the contents that are."""
+        lease = await self._lease()
+        if lease is None:
+            return
+        for _ in range(_MAX_BATCHES):
+            if not await self._upkeep.run_once(lease, self._namespace.now_ms()):
+                break
+        for _ in range(_MAX_BATCHES):
+            live = self._workers.membership.live()
+            now_ms, oldest_read_ms = self._namespace.now_ms(), self._cluster.oldest_read_ms()
+            if not await self._collector.run_once(lease, now_ms, oldest_read_ms, live):
+                break
+
+    async def sweep(self) -> None:
+        """Removes orphans and old results."""
+        lease = await self._lease()
+        if lease is None:
+            return
+        for _ in range(_MAX_BATCHES):
+            if not await self._sweep.drop_results(lease, self._namespace.now_ms()):
+                break
+        for worker in self._workers.membership.live():
+            await self._sweep.sweep_worker(lease, worker, self._workers.membership.live())
+
+    async def _lease(self) -> Lease | None:
+        try:
+            return await self._namespace.store.lease(_LEASE, self._holder, _LEASE_TTL_S)
+        except LeaseLost:
+            return None
