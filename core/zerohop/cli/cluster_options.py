@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from zerohop.client.objects import ObjectClient
 
-__all__ = ["Target", "find_cluster", "on_cluster"]
+__all__ = ["Target", "as_json", "find_cluster", "on_cluster", "reading_cluster"]
 
 P = ParamSpec("P")
 
@@ -41,11 +41,20 @@ class Target(NamedTuple):
     ssl_context: ssl.SSLContext | None
 
 
-def on_cluster(
-    command: Callable[Concatenate[ObjectClient, P], Awaitable[int | None]],
-) -> Callable[..., None]:
-    """Makes an async function of an `ObjectClient` a command: adds options, connects, runs, exits with its status."""
+_Command = Callable[Concatenate["ObjectClient", P], Awaitable[int | None]]
 
+
+def on_cluster(command: _Command[P]) -> Callable[..., None]:
+    """Makes an async function of an `ObjectClient` a command: adds options, connects, runs, exits with its status."""
+    return _made(command, heartbeat=False)
+
+
+def reading_cluster(command: _Command[P]) -> Callable[..., None]:
+    """As `on_cluster`, for one that reads contents: its heartbeats keep what it reads from being collected."""
+    return _made(command, heartbeat=True)
+
+
+def _made(command: _Command[P], *, heartbeat: bool) -> Callable[..., None]:
     @click.option(
         "--master", envvar="ZEROHOP_MASTER", help="Address of the master, such as tcp://10.0.0.1:19998."
     )
@@ -62,7 +71,6 @@ def on_cluster(
     )
     @functools.wraps(command)
     def run(
-        *args: Any,
         master: str | None,
         data: Path | None,
         cluster_secret_file: str | None,
@@ -70,9 +78,11 @@ def on_cluster(
     ) -> None:
         if master and data and _came_from_environment("master") and not _came_from_environment("data"):
             master = None  # what is typed comes before what is set
-        target = find_cluster(master, data, cluster_secret_file)
+        cluster = find_cluster(master, data, cluster_secret_file)
         try:
-            status = asyncio.run(_connected(target, command, *args, **kwargs))
+            status = asyncio.run(
+                _connected(cluster, functools.partial(command, **kwargs), heartbeat=heartbeat)
+            )
         except KeyboardInterrupt:
             sys.exit(ExitCode.INTERRUPTED)
         if status:
@@ -86,26 +96,27 @@ def _came_from_environment(name: str) -> bool:
 
 
 async def _connected(
-    target: Target, command: Callable[..., Awaitable[int | None]], *args: object, **kwargs: object
+    cluster: Target, command: Callable[[ObjectClient], Awaitable[int | None]], *, heartbeat: bool
 ) -> int | None:
     from zerohop.client.cluster import ClusterClient
     from zerohop.client.objects import ObjectClient
 
     try:
         client = await ClusterClient.connect(
-            target.masters,
+            cluster.masters,
             name=f"zerohop-cli-{os.getpid()}",
-            cluster_secret=target.cluster_secret or None,
-            ssl_context=target.ssl_context,
+            cluster_secret=cluster.cluster_secret or None,
+            ssl_context=cluster.ssl_context,
+            heartbeat=heartbeat,
             timeout_s=_CONNECT_TIMEOUT_S,
         )
     except (PeerUnavailable, DeadlineExceeded) as error:
         raise PeerUnavailable(
-            f"no master answers at {', '.join(target.masters)} ({error.message}): start a cluster with "
+            f"no master answers at {', '.join(cluster.masters)} ({error.message}): start a cluster with "
             "`zerohop up`, or name another one with --master ADDRESS or --data DIR"
         ) from None
     async with client:
-        return await command(ObjectClient(client), *args, **kwargs)
+        return await command(ObjectClient(client))
 
 
 def find_cluster(master: str | None, data: Path | None, cluster_secret_file: str | None) -> Target:

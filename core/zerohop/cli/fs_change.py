@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import click
 
-from zerohop.cli.cluster_options import on_cluster
+from zerohop.cli.cluster_options import on_cluster, reading_cluster
 from zerohop.cli.paths import ClusterPath, parse_cluster
 from zerohop.cli.tree import FOLDER_TYPE, Found, find, objects_below, require
 from zerohop.client.objects import ObjectClient
@@ -66,7 +66,7 @@ async def _make_folder(objects: ObjectClient, path: ClusterPath, *, exist_ok: bo
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@on_cluster
+@reading_cluster
 async def touch(objects: ObjectClient, paths: tuple[str, ...]) -> None:
     """Create empty objects; of those that exist set the time of modification to now."""
     for text in paths:
@@ -130,7 +130,7 @@ async def _delete(objects: ObjectClient, bucket: str, keys: list[str]) -> None:
 @click.argument("source")
 @click.argument("target")
 @click.option("-n", "--no-clobber", is_flag=True, help="Fail rather than replace an object.")
-@on_cluster
+@reading_cluster
 async def mv(objects: ObjectClient, source: str, target: str, no_clobber: bool) -> None:
     """Move an object or a folder within the cluster.
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import click
 
-from zerohop.cli.cluster_options import on_cluster
+from zerohop.cli.cluster_options import reading_cluster
 from zerohop.cli.copy_progress import CopyProgress
 from zerohop.cli.exit_codes import exit_code
 from zerohop.cli.fs_change import destination
@@ -49,7 +49,7 @@ class _Copy(NamedTuple):
     show_default=True,
     help="When a write to the cluster counts as done.",
 )
-@on_cluster
+@reading_cluster
 async def cp(
     objects: ObjectClient,
     sources: tuple[str, ...],

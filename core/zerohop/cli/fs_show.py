@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from zerohop.cli.cached_share import cached_by_worker, cached_bytes
-from zerohop.cli.cluster_options import as_json, on_cluster
+from zerohop.cli.cluster_options import as_json, on_cluster, reading_cluster
 from zerohop.cli.columns import cached_percent, format_time
 from zerohop.cli.exit_codes import ExitCode
 from zerohop.cli.owners import OwnerNames
@@ -114,7 +114,7 @@ async def _facts(objects: ObjectClient, found: Found) -> dict[str, Any]:
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@on_cluster
+@reading_cluster
 async def cat(objects: ObjectClient, paths: tuple[str, ...]) -> None:
     """Write objects to standard output, in bounded memory."""
     for text in paths:
@@ -125,7 +125,7 @@ async def cat(objects: ObjectClient, paths: tuple[str, ...]) -> None:
 @click.command()
 @click.argument("path")
 @_bytes_option
-@on_cluster
+@reading_cluster
 async def head(objects: ObjectClient, path: str, size_bytes: int) -> None:
     """Write the first bytes of an object."""
     with objects.client.reading():
@@ -135,7 +135,7 @@ async def head(objects: ObjectClient, path: str, size_bytes: int) -> None:
 @click.command()
 @click.argument("path")
 @_bytes_option
-@on_cluster
+@reading_cluster
 async def tail(objects: ObjectClient, path: str, size_bytes: int) -> None:
     """Write the last bytes of an object."""
     with objects.client.reading():
