@@ -63,7 +63,7 @@ class Segment(msgspec.Struct, array_like=True, frozen=True):
     length: int
 
 
-class Origin(Record):
+class Origin(Record, frozen=True):
     """What a mounted object was at its origin when it was last validated."""
 
     etag: str = ""
@@ -72,7 +72,7 @@ class Origin(Record):
     validated_ms: int = 0
 
 
-class ObjectRecord(Record):
+class ObjectRecord(Record, frozen=True):
     """One version of an object, or a delete marker. The key is that of the row, repeated here for the reader.
 
     The bytes stand in exactly one of three places: in `segments` (a short list), in the rows of `manifest` (a long
@@ -107,7 +107,7 @@ class ObjectRecord(Record):
     origin: Origin | None = None
 
 
-class BucketRecord(Record):
+class BucketRecord(Record, frozen=True):
     """A bucket. `bucket_id` is random, so that a bucket deleted and created again shares no row with the old one."""
 
     name: str
@@ -117,7 +117,7 @@ class BucketRecord(Record):
     location: str = ""
 
 
-class UploadRecord(Record):
+class UploadRecord(Record, frozen=True):
     """A multipart upload. `template` is the object it will become (size, ETag and segments still empty)."""
 
     upload_id: str
@@ -134,7 +134,7 @@ class UploadRecord(Record):
     checksum_type: str = ""
 
 
-class PartRecord(Record):
+class PartRecord(Record, frozen=True):
     """One part of an open upload."""
 
     number: int
@@ -146,7 +146,7 @@ class PartRecord(Record):
     unpersisted: bool = False
 
 
-class Credential(Record):
+class Credential(Record, frozen=True):
     """One access key of a user."""
 
     access_key: str
@@ -154,7 +154,7 @@ class Credential(Record):
     enabled: bool = True
 
 
-class UserRecord(Record):
+class UserRecord(Record, frozen=True):
     """A user. `canonical_id` is what owns buckets; `name` is what administrators type."""
 
     name: str
@@ -181,7 +181,7 @@ ANONYMOUS: Final = Caller("anonymous")
 ADMIN: Final = Caller("admin", admin=True)
 
 
-class TierUse(Record):
+class TierUse(Record, frozen=True):
     """Capacity and use of one tier of a worker; `lent_bytes` are evicted blocks whose descriptors are still out."""
 
     name: str  # "MEM", "SSD", "HDD"
@@ -192,7 +192,7 @@ class TierUse(Record):
     pinned_bytes: int = 0
 
 
-class WorkerInfo(Record):
+class WorkerInfo(Record, frozen=True):
     """A worker as the cluster sees it."""
 
     worker_id: str
@@ -209,7 +209,7 @@ class WorkerInfo(Record):
     draining: bool = False  # on its way out: still read from, not written to
 
 
-class ClusterSettings(Record):
+class ClusterSettings(Record, frozen=True):
     """What the master decides for all: told to workers and proxies at registration and with heartbeats."""
 
     block_size_bytes: int

@@ -95,7 +95,7 @@ class MasterConfig(RpcServerConfig, frozen=True, kw_only=True):
         Setting(
             "Objects up to this size are stored in their metadata record; 0 stores none there.", Kind.SIZE
         ),
-    ] = 8 * _KIB
+    ] = 16 * _KIB
     block_size_bytes: Annotated[
         int,
         Setting(

@@ -31,18 +31,18 @@ from zerohop.model import (
 from zerohop.rpc.message import Request
 
 
-class Empty(Record):
+class Empty(Record, frozen=True):
     """A result that says nothing but "done"."""
 
 
 # ------------------------------------------------------------------------------------------------- buckets
 
 
-class BucketResult(Record):
+class BucketResult(Record, frozen=True):
     bucket: BucketRecord
 
 
-class BucketPage(Record):
+class BucketPage(Record, frozen=True):
     buckets: tuple[BucketRecord, ...]
     next_after: str  # "" when this was the last page
 
@@ -83,7 +83,7 @@ class ListBuckets(Request[BucketPage], tag="list_buckets", kw_only=True):
 # ------------------------------------------------------------------------------------------------- objects
 
 
-class NewContent(Record):
+class NewContent(Record, frozen=True):
     """A content that a worker holds and that this commit makes part of the namespace."""
 
     content: bytes
@@ -93,7 +93,7 @@ class NewContent(Record):
     holders: tuple[str, ...] = ()  # workers that hold it while it is not
 
 
-class ObjectResult(Record):
+class ObjectResult(Record, frozen=True):
     """A version. `row_version` is what `expected_version` wants. `data` is the inline data, if it stands inline.
 
     `holders`: worker ids by content, for contents that are not persisted yet (and only those).
@@ -120,7 +120,7 @@ class LookupObject(Request[ObjectResult], tag="lookup_object", kw_only=True):
     with_data: bool = True
 
 
-class ManifestPage(Record):
+class ManifestPage(Record, frozen=True):
     """Segments of a long object from the one that covers `offset`; `first_offset` is where the first one starts."""
 
     first_offset: int
@@ -190,7 +190,7 @@ class RenameObject(Request[ObjectResult], tag="rename_object", kw_only=True):
     mutation: bytes
 
 
-class DeleteOutcome(Record):
+class DeleteOutcome(Record, frozen=True):
     """What became of one key: `error` is a code of zerohop.errors, "" when done. Missing keys are done."""
 
     key: str
@@ -201,13 +201,13 @@ class DeleteOutcome(Record):
     message: str = ""
 
 
-class DeleteTarget(Record):
+class DeleteTarget(Record, frozen=True):
     key: str
     version_id: str = ""
     expected_version: int | None = None
 
 
-class DeleteResult(Record):
+class DeleteResult(Record, frozen=True):
     outcomes: tuple[DeleteOutcome, ...]
 
 
@@ -220,7 +220,7 @@ class DeleteObjects(Request[DeleteResult], tag="delete_objects", kw_only=True):
     mutation: bytes
 
 
-class ListEntry(Record):
+class ListEntry(Record, frozen=True):
     """One object of a listing; `persisted` is false while some content is not in the under-store."""
 
     key: str
@@ -236,7 +236,7 @@ class ListEntry(Record):
     persisted: bool = True
 
 
-class ObjectPage(Record):
+class ObjectPage(Record, frozen=True):
     """`entries` and `prefixes` together hold at most the limit; each is in byte order of UTF-8.
 
     `next_name` is the last name of the page when more follows (pass it as `after`), "" otherwise;
@@ -264,7 +264,7 @@ class ListObjects(Request[ObjectPage], tag="list_objects", kw_only=True):
     limit: int = 1000
 
 
-class VersionPage(Record):
+class VersionPage(Record, frozen=True):
     entries: tuple[ListEntry, ...]
     prefixes: tuple[str, ...]
     next_key: str  # "" when this was the last page: pass both as markers
@@ -285,7 +285,7 @@ class ListObjectVersions(Request[VersionPage], tag="list_object_versions", kw_on
 # ------------------------------------------------------------------------------------------------- uploads
 
 
-class UploadResult(Record):
+class UploadResult(Record, frozen=True):
     upload: UploadRecord
 
 
@@ -309,7 +309,7 @@ class GetUpload(Request[UploadResult], tag="get_upload", kw_only=True):
     upload_id: str
 
 
-class PartResult(Record):
+class PartResult(Record, frozen=True):
     part: PartRecord
 
 
@@ -345,7 +345,7 @@ class CopyPart(Request[PartResult], tag="copy_part", kw_only=True):
     mutation: bytes
 
 
-class PartPage(Record):
+class PartPage(Record, frozen=True):
     parts: tuple[PartRecord, ...]
     next_after: int  # 0 when this was the last page
     upload: UploadRecord
@@ -362,7 +362,7 @@ class ListParts(Request[PartPage], tag="list_parts", kw_only=True):
     limit: int = 1000
 
 
-class ListedPart(Record):
+class ListedPart(Record, frozen=True):
     number: int
     etag: str
 
@@ -397,7 +397,7 @@ class AbortUpload(Request[Empty], tag="abort_upload", kw_only=True):
     mutation: bytes
 
 
-class UploadPage(Record):
+class UploadPage(Record, frozen=True):
     uploads: tuple[UploadRecord, ...]
     prefixes: tuple[str, ...]
     next_key: str  # "" when this was the last page
@@ -419,12 +419,12 @@ class ListUploads(Request[UploadPage], tag="list_uploads", kw_only=True):
 # --------------------------------------------------------------------------------------------------- users
 
 
-class UserResult(Record):
+class UserResult(Record, frozen=True):
     user: UserRecord
     generation: int
 
 
-class UserPage(Record):
+class UserPage(Record, frozen=True):
     users: tuple[UserRecord, ...]
     generation: int
 
@@ -466,7 +466,7 @@ class GetUsersById(Request[UserPage], tag="get_users_by_id", kw_only=True):
 # ----------------------------------------------------------------------------------- workers and proxies
 
 
-class WorkerRegistered(Record):
+class WorkerRegistered(Record, frozen=True):
     session: bytes
     settings: ClusterSettings
 
@@ -503,7 +503,7 @@ class UnregisterWorker(Request[Empty], tag="unregister_worker", kw_only=True):
     session: bytes
 
 
-class ClusterView(Record):
+class ClusterView(Record, frozen=True):
     """The live workers, and what else is current; `view_version` changes when the workers do."""
 
     view_version: int
@@ -530,7 +530,7 @@ class GetClusterView(Request[ClusterView], tag="get_cluster_view", kw_only=True)
     """The view, for clients that hold no read open."""
 
 
-class ProxyInfo(Record):
+class ProxyInfo(Record, frozen=True):
     proxy_id: str
     host_id: str
     address: str
@@ -538,7 +538,7 @@ class ProxyInfo(Record):
     last_heard_ms: int
 
 
-class ClusterReport(Record):
+class ClusterReport(Record, frozen=True):
     version: str
     started_ms: int
     now_ms: int
@@ -565,7 +565,7 @@ class MarkPersisted(Request[Empty], tag="mark_persisted", kw_only=True):
     contents: tuple[bytes, ...]
 
 
-class ContentStates(Record):
+class ContentStates(Record, frozen=True):
     """By content asked for: "live", "dead" or "unknown", in order."""
 
     states: tuple[str, ...]
@@ -575,7 +575,7 @@ class GetContentStates(Request[ContentStates], tag="get_content_states", kw_only
     contents: tuple[bytes, ...]
 
 
-class UnpersistedPage(Record):
+class UnpersistedPage(Record, frozen=True):
     contents: tuple[Segment, ...]
     next_after: bytes  # b"" when this was the last page
 

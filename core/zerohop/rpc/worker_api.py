@@ -13,7 +13,7 @@ from zerohop.rpc.message import Request
 # -------------------------------------------------------------------------------------------------- writes
 
 
-class ContentWritten(Record):
+class ContentWritten(Record, frozen=True):
     """The content is held as the policy asks. `persisted`: it is in the under-store, durably."""
 
     content: bytes
@@ -49,7 +49,7 @@ class DiscardContents(Request[Empty], tag="discard_contents", kw_only=True):
 # --------------------------------------------------------------------------------------------------- reads
 
 
-class ReadStarted(Record):
+class ReadStarted(Record, frozen=True):
     """Head of a stream out: `length` bytes follow. `source`: "MEM", "SSD", "HDD" or "UNDER" (of the first block)."""
 
     length: int
@@ -69,7 +69,7 @@ class ReadContent(Request[ReadStarted], tag="read_content", kw_only=True):
     cache: bool = True
 
 
-class BlockHandle(Record):
+class BlockHandle(Record, frozen=True):
     """A block whose descriptor came with the response, in the order of the descriptors."""
 
     index: int
@@ -77,7 +77,7 @@ class BlockHandle(Record):
     source: str  # tier it is in now; "UNDER" if it was fetched for this request
 
 
-class BlocksOpened(Record):
+class BlocksOpened(Record, frozen=True):
     blocks: tuple[BlockHandle, ...]
 
 
@@ -95,7 +95,7 @@ class OpenBlocks(Request[BlocksOpened], tag="open_blocks", kw_only=True):
     count: int = 1
 
 
-class BlockUse(Record):
+class BlockUse(Record, frozen=True):
     """Notification, holder to worker: which blocks were read from descriptors since the last one, and which
     descriptors were closed. Blocks are (content, index).
     """
@@ -104,7 +104,7 @@ class BlockUse(Record):
     closed: tuple[tuple[bytes, int], ...] = ()
 
 
-class ReturnBlocks(Record):
+class ReturnBlocks(Record, frozen=True):
     """Notification, worker to holder: please close these descriptors, their bytes are wanted back."""
 
     blocks: tuple[tuple[bytes, int], ...]
@@ -120,7 +120,7 @@ class DeleteContents(Request[Empty], tag="delete_contents", kw_only=True):
     under_store: bool
 
 
-class CachedBytes(Record):
+class CachedBytes(Record, frozen=True):
     cached: tuple[int, ...]
 
 
@@ -130,7 +130,7 @@ class GetCachedBytes(Request[CachedBytes], tag="get_cached_bytes", kw_only=True)
     contents: tuple[Segment, ...]
 
 
-class ContentPage(Record):
+class ContentPage(Record, frozen=True):
     """Contents in the under-store: their ids; `settled` is false for those that a writer of this session holds."""
 
     contents: tuple[bytes, ...]
@@ -154,7 +154,7 @@ class PinContents(Request[Empty], tag="pin_contents", kw_only=True):
     pinned: bool
 
 
-class WorkerReport(Record):
+class WorkerReport(Record, frozen=True):
     worker_id: str
     version: str
     started_ms: int
