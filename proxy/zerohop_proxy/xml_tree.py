@@ -78,9 +78,10 @@ def parse_xml(body: bytes, root_tag: str) -> Node:
     """The tree of `body`, whose root must be `root_tag`; raises `S3Error` MalformedXML, MaxMessageLengthExceeded."""
     if len(body) > MAX_BODY_BYTES:
         raise S3Error("MaxMessageLengthExceeded", MaxMessageLengthBytes=str(MAX_BODY_BYTES))
+    builder = _Builder()
     try:
         parser = DefusedXMLParser(
-            target=_Builder(), forbid_dtd=True, forbid_entities=True, forbid_external=True
+            target=builder, forbid_dtd=True, forbid_entities=True, forbid_external=True
         )
         parser.feed(body)
         parser.close()
