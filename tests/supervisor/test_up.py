@@ -157,6 +157,16 @@ def test_a_signal_while_it_starts_ends_it_cleanly(tmp_path: Path, name: str) -> 
         cluster.kill_whatever_is_left()
 
 
+def test_a_configured_folder_of_the_memory_tier_is_left_alone(
+    cluster_factory: ClusterFactory, tmp_path: Path
+) -> None:
+    mem_dir = tmp_path / "mem"
+    mem_dir.mkdir()
+    (mem_dir / "letter").write_text("mine")
+    cluster_factory(proxies=1, env={"ZEROHOP_WORKER_MEM_DIR": str(mem_dir)}).stop()
+    assert (mem_dir / "letter").read_text() == "mine"
+
+
 def test_a_long_path_of_the_data_folder_gets_its_sockets_elsewhere(tmp_path: Path) -> None:
     folder = tmp_path / ("deep" * 20) / ("deep" * 20)
     folder.mkdir(parents=True)

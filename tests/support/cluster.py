@@ -120,7 +120,9 @@ class Cluster:
         assert not [process for process in processes if process.is_running()], self._tell(
             "processes are left"
         )
-        assert not Path(running.mem_dir).exists(), self._tell("the memory tier is left")
+        assert not running.mem_dir or not Path(running.mem_dir).exists(), self._tell(
+            "the memory tier is left"
+        )
         assert not (self.data / "cluster.json").exists(), self._tell("cluster.json is left")
         assert not _DEFECT.search(self.log), self._tell("the log tells of a defect")
 
@@ -289,7 +291,7 @@ class Cluster:
         if (
             self.data / "cluster.json"
         ).exists():  # it was killed, and the memory tier waits for the next start
-            shutil.rmtree(self.running.mem_dir, ignore_errors=True)
+            shutil.rmtree(self.running.mem_dir or self.data / "nothing", ignore_errors=True)
         if self._reader is not None:
             self._reader.join(_PATIENCE_S)
             assert not self._reader.is_alive(), "a process of the cluster still holds its output"

@@ -49,7 +49,7 @@ class RunningCluster(msgspec.Struct, frozen=True, kw_only=True):
     run_dir: str
     """Folder of the Unix sockets."""
     mem_dir: str
-    """Folder of the memory tier."""
+    """The cluster's private folder for the memory tier, removed at its end; empty where one was configured."""
     pids: dict[str, int]
     """Pid of each process by name: `supervisor`, `master`, `worker`, `proxy 0`, ..."""
 

@@ -174,5 +174,6 @@ class Supervisor:
         for sock in self._sockets:
             sock.close()
         # The memory tier is worth nothing without the cluster, and its user wants the memory back.
-        shutil.rmtree(self._running.mem_dir, ignore_errors=True)
+        if self._running.mem_dir:
+            shutil.rmtree(self._running.mem_dir, ignore_errors=True)
         self._folder.close()

@@ -19,7 +19,7 @@ from zerohop.cli.data_folder import DataFolder, RunningCluster
 from zerohop.cli.s3_port import claim_s3_port, is_loopback
 from zerohop.cli.supervisor import Supervisor
 from zerohop.clock import SystemClock
-from zerohop.config import ProxyConfig, UpConfig, WorkerConfig
+from zerohop.config import Loaded, ProxyConfig, UpConfig, WorkerConfig
 from zerohop.logs import configure_logs
 
 __all__ = ["up"]
@@ -50,12 +50,12 @@ async def _run(settings: UpConfig, config_file: Path | None) -> int:
         master=f"unix:{folder.run_dir / 'master.sock'}",
         worker=f"unix:{folder.run_dir / 'worker.sock'}",
         run_dir=str(folder.run_dir),
-        mem_dir=worker.mem_dir,
+        mem_dir=worker.config.mem_dir if worker.origins["mem_dir"].startswith("auto") else "",
         pids={"supervisor": os.getpid()},
     )
     supervisor = Supervisor(
         folder=folder,
-        specs=_specs(settings, config_file, folder, running, worker, sockets),
+        specs=_specs(settings, config_file, folder, running, worker.config, sockets),
         sockets=sockets,
         running=running,
         start_timeout_s=settings.start_timeout_s,
@@ -67,14 +67,14 @@ async def _run(settings: UpConfig, config_file: Path | None) -> int:
     return await supervisor.run(lambda: _welcome(settings, proxy, running))
 
 
-def _worker_settings(folder: DataFolder, config_file: Path | None) -> WorkerConfig:
+def _worker_settings(folder: DataFolder, config_file: Path | None) -> Loaded[WorkerConfig]:
     """The worker's configuration inside the data folder; the under-store may be configured to be elsewhere."""
     inside: dict[str, object] = {"data_dir": folder.path / "worker", "socket_dir": folder.run_dir}
     loaded = load_config(WorkerConfig, config_file, inside)
     if loaded.origins["under_store"].startswith("auto"):
         inside["under_store"] = folder.path / "store"
         loaded = load_config(WorkerConfig, config_file, inside)
-    return loaded.config
+    return loaded
 
 
 def _specs(
