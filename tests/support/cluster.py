@@ -288,10 +288,9 @@ class Cluster:
 
     def _forget(self) -> None:
         """The output ends when the last process that holds it does."""
-        if (
-            self.data / "cluster.json"
-        ).exists():  # it was killed, and the memory tier waits for the next start
-            shutil.rmtree(self.running.mem_dir or self.data / "nothing", ignore_errors=True)
+        # After a kill the memory tier waits for the next start, which the test may not want.
+        if (self.data / "cluster.json").exists() and self.running.mem_dir:
+            shutil.rmtree(self.running.mem_dir, ignore_errors=True)
         if self._reader is not None:
             self._reader.join(_PATIENCE_S)
             assert not self._reader.is_alive(), "a process of the cluster still holds its output"
