@@ -197,7 +197,11 @@ class ViewMaster:
             view_version=1,
             users_generation=1,
             settings=ClusterSettings(
-                block_size_bytes=BLOCK, inline_max_bytes=100, heartbeat_s=0.02, lost_after_s=5, orphan_after_s=900
+                block_size_bytes=BLOCK,
+                inline_max_bytes=100,
+                heartbeat_s=0.02,
+                lost_after_s=5,
+                orphan_after_s=900,
             ),
             workers=tuple(worker.info for worker in self.workers),
             user_count=0,

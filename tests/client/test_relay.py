@@ -12,9 +12,14 @@ from zerohop.errors import ContentNotFound, NoWorker, UnderStoreFailed
 DATA = os.urandom(4096 * 3 + 100)
 
 
-async def read_all(client: Any, content: bytes, offset: int = 0, size: int = len(DATA), holders: Any = ()) -> bytes:
+async def read_all(
+    client: Any, content: bytes, offset: int = 0, size: int = len(DATA), holders: Any = ()
+) -> bytes:
     return b"".join(
-        [bytes(piece) async for piece in client.blocks.read(content, len(DATA), offset, size, holders=holders)]
+        [
+            bytes(piece)
+            async for piece in client.blocks.read(content, len(DATA), offset, size, holders=holders)
+        ]
     )
 
 

@@ -41,6 +41,7 @@ async def mkdir(objects: ObjectClient, paths: tuple[str, ...], parents: bool) ->
         if path.is_root:
             raise InvalidRequest("name a bucket or a folder: /BUCKET or /BUCKET/FOLDER")
         if path.is_bucket or parents:
+            _check_bucket_name(path.bucket)
             try:
                 await objects.create_bucket(path.bucket)
             except BucketAlreadyOwned:
@@ -48,6 +49,16 @@ async def mkdir(objects: ObjectClient, paths: tuple[str, ...], parents: bool) ->
                     raise
         if not path.is_bucket:
             await _make_folder(objects, path, exist_ok=parents)
+
+
+def _check_bucket_name(name: str) -> None:
+    """Raises InvalidRequest for a bucket that no S3 client could address."""
+    from zerohop_proxy.bucket_name import is_valid_bucket_name
+
+    if not is_valid_bucket_name(name):
+        raise InvalidRequest(
+            f"{name!r} is no bucket name: 3 to 63 lower-case letters, digits, dots and hyphens (S3's naming rules)"
+        )
 
 
 async def _make_folder(objects: ObjectClient, path: ClusterPath, *, exist_ok: bool) -> None:

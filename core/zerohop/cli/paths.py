@@ -16,6 +16,9 @@ __all__ = ["STANDARD_STREAM", "ClusterPath", "parse", "parse_cluster"]
 STANDARD_STREAM = Path("-")
 """Standard input as a source, standard output as a target."""
 
+_MAX_KEY_BYTES = 1024
+"""S3 user guide, "Naming Amazon S3 objects"."""
+
 _LOCAL_PREFIXES = ("./", "../", "~/")
 
 
@@ -60,9 +63,9 @@ def parse(text: str) -> ClusterPath | Path:
     if text.startswith("/"):
         return parse_cluster(text)
     if text.startswith("file:"):
-        return Path(
-            text.removeprefix("file:").replace("//", "/", 1) if text.startswith("file://") else text[5:]
-        )
+        # `file:///x`, as URLs write it, is `/x`; so is `file:/x`.
+        rest = text.removeprefix("file:")
+        return Path(rest[2:] if rest.startswith("///") else rest)
     if text in (".", "..", "~") or text.startswith(_LOCAL_PREFIXES):
         return Path(text).expanduser()
     raise InvalidRequest(
@@ -78,4 +81,14 @@ def parse_cluster(text: str) -> ClusterPath:
     bucket, _, key = text[1:].partition("/")
     if not bucket and key:
         raise InvalidRequest(f"{text!r} names no bucket: write /BUCKET/KEY")
+    _check_key(key)
     return ClusterPath(bucket, key)
+
+
+def _check_key(key: str) -> None:
+    try:
+        size_bytes = len(key.encode())
+    except UnicodeEncodeError:
+        raise InvalidRequest(f"the key {ascii(key)} is no UTF-8, as S3 keys are") from None
+    if size_bytes > _MAX_KEY_BYTES:
+        raise InvalidRequest(f"the key has {size_bytes} bytes of UTF-8; S3 allows {_MAX_KEY_BYTES}")

@@ -34,14 +34,16 @@ def pieces(segments: Iterable[Segment], first_offset: int, start: int, stop: int
     taken one by one and none after the last that is needed; bytes that the segments do not reach are left out.
     """
     begin = first_offset
+    if begin >= stop:
+        return
     for segment in segments:
-        if begin >= stop:
-            return
         end = begin + segment.length
         low, high = max(begin, start), min(end, stop)
         if low < high:
             yield Piece(segment.content, segment.length, low - begin, high - low)
         begin = end
+        if begin >= stop:
+            return
 
 
 def block_spans(piece: Piece) -> Iterator[BlockSpan]:
