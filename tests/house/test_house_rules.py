@@ -88,13 +88,26 @@ def test_modules_are_named_after_one_noun() -> None:
 
 def test_public_modules_say_what_they_are() -> None:
     assert not [
-        _name(file) for file in _files() if not ast.get_docstring(_tree(file)) and file.read_text().strip()
+        _name(file) for file in _sources() if not ast.get_docstring(_tree(file)) and file.read_text().strip()
     ]
 
 
 def test_nothing_is_left_unfinished() -> None:
-    mark = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b|raise NotImplemented" r"Error")
+    mark = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
     assert not list(_lines_with(mark, _files()))
+
+
+def test_public_functions_do_something() -> None:
+    """A private method may be left to subclasses; a public one that only raises is a promise that was not kept."""
+    hollow = [
+        f"{_name(file)}:{node.lineno}: {node.name}"
+        for file in _sources()
+        for node in ast.walk(_tree(file))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and not node.name.startswith("_")
+        and ast.unparse(node.body[-1]).startswith("raise NotImplementedError")
+    ]
+    assert not hollow
 
 
 def test_tests_wait_for_events_and_not_for_time() -> None:
