@@ -10,6 +10,7 @@ from pathlib import Path
 
 from zerohop.clock import ManualClock
 from zerohop.config import WorkerConfig
+from zerohop.errors import SessionFenced, ZerohopError
 from zerohop.model import ClusterSettings, Segment, WritePolicy
 from zerohop.rpc.call import Call
 from zerohop.rpc.client import RpcClient
@@ -150,6 +151,7 @@ class StandInMaster:
         self.unpersisted: tuple[Segment, ...] = ()
         self.left = False
         self.fence = False
+        self.refusal: ZerohopError | None = None
         self.beat = asyncio.Event()
         self.server = RpcServer("master")
         self.server.register_sync(RegisterWorker, self._register)
@@ -159,6 +161,8 @@ class StandInMaster:
         self.server.register_sync(UnregisterWorker, self._leave)
 
     def _register(self, request: RegisterWorker, _call: Call) -> WorkerRegistered:
+        if self.refusal is not None:
+            raise self.refusal
         self.registrations.append(request)
         self.fence = False
         settings = ClusterSettings(
@@ -167,8 +171,6 @@ class StandInMaster:
         return WorkerRegistered(session=len(self.registrations).to_bytes(8, "big"), settings=settings)
 
     def _heartbeat(self, request: WorkerHeartbeat, _call: Call) -> Empty:
-        from zerohop.errors import SessionFenced
-
         if self.fence:
             raise SessionFenced
         self.heartbeats += 1

@@ -71,7 +71,6 @@ class Contents:
         self._numbers = itertools.count(1)
         self.writing: set[bytes] = set()
         self.held: dict[bytes, Held] = {}
-        self.deleted: set[bytes] = set()  # dead ones whose writer or persist task has not noticed yet
 
     def begin_session(self, session: bytes, block_size_bytes: int) -> None:
         """The worker is registered, anew perhaps: writes of the session before cannot be completed any more."""

@@ -7,8 +7,15 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from zerohop.errors import ContentNotFound, SessionFenced, ZerohopError
-from zerohop.model import TierUse
+from zerohop.errors import (
+    ConfigError,
+    ContentNotFound,
+    IncompatiblePeer,
+    PeerRejected,
+    SessionFenced,
+    ZerohopError,
+)
+from zerohop.model import Segment, TierUse
 from zerohop.rpc.master_api import (
     ListUnpersisted,
     MarkPersisted,
@@ -29,9 +36,11 @@ _CALL_TIMEOUT_S = 5.0
 _FIRST_PAUSE_S = 0.1
 _LAST_PAUSE_S = 5.0
 _MARK_BATCH = 500
-_RECONCILE_BEATS = 10
-"""Heartbeats between two looks at what the master believes to be unpersisted. A commit may arrive there after the
-content was persisted and reported: then nobody else would ever tell."""
+_RECONCILE_ROUNDS = 10
+"""Heartbeat intervals between two looks at what the master believes to be unpersisted. A commit may arrive there
+after the content was persisted and reported: then nobody else would ever tell."""
+
+_HOPELESS = (ConfigError, IncompatiblePeer, PeerRejected)
 
 
 class MasterCalls(Protocol):
@@ -58,7 +67,7 @@ class Membership:
         self._tiers = tiers
         self._unmarked: set[bytes] = set()  # persisted, and the master was not told yet
         self._heartbeat_s = 1.0
-        self._beats = 0
+        self._missing = 0  # contents that the last look found nowhere
         self.draining = False
         self.registered = asyncio.Event()
 
@@ -67,13 +76,26 @@ class Membership:
         self._unmarked.update(contents)
 
     async def run(self) -> None:
-        """Registers, then sends heartbeats, for ever. A master that does not answer is asked again and again."""
+        """Registers, then sends heartbeats, for ever. A master that does not answer is asked again and again.
+
+        Raises what no repetition can heal: ConfigError (another under-store), IncompatiblePeer, PeerRejected.
+        """
+        telling = asyncio.create_task(self._tell())
+        try:
+            await self._beat_for_ever()
+        finally:
+            telling.cancel()
+            await asyncio.wait((telling,))
+
+    async def _beat_for_ever(self) -> None:
         failures = 0
         while True:
             try:
                 await self._beat()
                 failures = 0
                 pause_s = self._heartbeat_s
+            except _HOPELESS:
+                raise
             except SessionFenced:
                 _log.warning("the master has given this worker up, or is a new one: registering anew")
                 self.registered.clear()
@@ -89,25 +111,34 @@ class Membership:
     async def _beat(self) -> None:
         if not self.registered.is_set():
             await self._register()
-        else:
-            request = WorkerHeartbeat(
-                worker_id=self._registration.worker_id,
-                session=self._contents.session,
-                tiers=self._tiers(),
-                draining=self.draining,
-            )
-            await self._master.call(request, timeout_s=_CALL_TIMEOUT_S)
-        await self.mark()
-        if self._beats % _RECONCILE_BEATS == 0:
-            await self._reconcile()
-        self._beats += 1
+            return
+        request = WorkerHeartbeat(
+            worker_id=self._registration.worker_id,
+            session=self._contents.session,
+            tiers=self._tiers(),
+            draining=self.draining,
+        )
+        await self._master.call(request, timeout_s=_CALL_TIMEOUT_S)
+
+    async def _tell(self) -> None:
+        """What is persisted. Apart from the heartbeats, which a slow under-store must not hold up."""
+        rounds = 0
+        while True:
+            await self.registered.wait()
+            try:
+                await self.mark()
+                if rounds % _RECONCILE_ROUNDS == 0:
+                    await self._reconcile()
+                rounds += 1
+            except ZerohopError as error:
+                _log.info("the master is told later what is persisted: %s", error)
+            await asyncio.sleep(self._heartbeat_s)
 
     async def _register(self) -> None:
         self._registration.tiers = self._tiers()
         answer = await self._master.call(self._registration, timeout_s=_CALL_TIMEOUT_S)
         self._heartbeat_s = answer.settings.heartbeat_s
         self._contents.begin_session(answer.session, answer.settings.block_size_bytes)
-        self._beats = 0
         self.registered.set()
         _log.info("registered, session %s", answer.session.hex())
 
@@ -127,29 +158,33 @@ class Membership:
 
     async def _reconcile(self) -> None:
         after = b""
+        missing = 0
         while True:
             page = await self._master.call(
                 ListUnpersisted(worker_id=self._registration.worker_id, after=after),
                 timeout_s=_CALL_TIMEOUT_S,
             )
             for segment in page.contents:
-                if segment.content not in self._contents.held:
-                    await self._look_for(segment.content, segment.length)
+                if segment.content not in self._contents.held and not await self._is_persisted(segment):
+                    missing += 1
             after = page.next_after
             if not after:
                 break
+        if missing > self._missing:
+            _log.error(
+                "%d contents are lost: this worker was their only holder and has them no more", missing
+            )
+        self._missing = missing
         await self.mark()
 
-    async def _look_for(self, content: bytes, length: int) -> None:
+    async def _is_persisted(self, segment: Segment) -> bool:
         try:
-            stored = await self._under_store.stat(content)
+            stored = await self._under_store.stat(segment.content)
         except ContentNotFound:
-            _log.error(
-                "content %s is lost: this worker was its only holder and has it no more", content.hex()
-            )
-            return
-        if stored.length == length:
-            self._unmarked.add(content)
+            return False
+        if stored.length == segment.length:
+            self._unmarked.add(segment.content)
+        return stored.length == segment.length
 
     async def leave(self) -> None:
         """An orderly end: tells the rest and unregisters. Not reaching the master is no obstacle."""

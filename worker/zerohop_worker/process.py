@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import zerohop
 from zerohop.client.master_link import MasterLink
@@ -88,9 +88,10 @@ async def _serve(
         worker.on_persisted = membership.persisted
         beating = asyncio.create_task(membership.run())
         try:
-            if await _first(membership.registered, stop):
+            await _first(membership.registered.wait(), stop.wait(), beating)
+            if membership.registered.is_set():
                 ready(str(addresses[0]))
-                await stop.wait()
+                await _first(stop.wait(), beating)
                 _log.info("draining")
                 membership.draining = True
             await server.close(drain_s=_DRAIN_CALLS_S)
@@ -102,15 +103,17 @@ async def _serve(
             await master.close()
 
 
-async def _first(registered: asyncio.Event, stop: asyncio.Event) -> bool:
-    """Whether the worker was registered before it was told to stop."""
-    tasks = [asyncio.create_task(registered.wait()), asyncio.create_task(stop.wait())]
+async def _first(*events: Coroutine[Any, Any, object] | asyncio.Task[None]) -> None:
+    """Returns when one of them has come. Raises what a task among them raised."""
+    tasks = [item if isinstance(item, asyncio.Task) else asyncio.create_task(item) for item in events]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-    return registered.is_set() and not stop.is_set()
+        for task, item in zip(tasks, events, strict=True):
+            if task is not item:
+                task.cancel()
 
 
 @contextlib.asynccontextmanager
@@ -119,7 +122,7 @@ async def _listening(
 ) -> AsyncIterator[tuple[RpcServer, DescriptorServer]]:
     """The sockets: those of the configuration, and for processes of this host two Unix sockets in `socket_dir`."""
     socket_dir = Path(config.socket_dir)
-    socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - once, before anything runs
     server = RpcServer(
         f"worker {worker.worker_id}",
         config.cluster_secret or None,

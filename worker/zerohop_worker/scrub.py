@@ -35,11 +35,15 @@ class Scrub:
 
     async def run_once(self) -> int:
         """One round without pauses; returns how many damaged blocks it dropped."""
-        return sum([not await self._check(copy) for copy in self._copies()])
+        before = self._store.corrupt_blocks
+        for copy in self._copies():
+            await self._check(copy)
+        return self._store.corrupt_blocks - before
 
     def _copies(self) -> list[Copy]:
         return [copy for tier in self._store.index.tiers.values() for copy in tier.copies.values()]
 
-    async def _check(self, copy: Copy) -> bool:
+    async def _check(self, copy: Copy) -> None:
         """One read at a time. Copies that have left meanwhile, or are being moved, are passed over."""
-        return copy.gone or copy.moving or await self._store.verify(copy) or copy.gone
+        if not copy.gone and not copy.moving:
+            await self._store.verify(copy)

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from typing import Any, Protocol
 
 from zerohop.clock import Clock
-from zerohop.errors import BodyTooShort, InvalidRequest, OutOfSpace, SessionFenced
+from zerohop.errors import BodyTooShort, InvalidRequest, OutOfSpace, Overloaded, SessionFenced
 from zerohop.model import WritePolicy
 from zerohop.rpc.worker_api import ContentWritten, WriteContent
 from zerohop_worker.block_store import BlockStore
@@ -29,6 +29,9 @@ _log = logging.getLogger(__name__)
 
 _PIECE_BYTES = 512 << 10
 """Written by one call in a thread: large enough to make the hop cheap, small enough to overlap."""
+
+_MAX_WRITES = 512
+"""At a time: bounds memory to about a GiB in the worst case, two pieces and a socket's buffer each."""
 
 
 class ByteStream(Protocol):
@@ -58,6 +61,8 @@ class Writing:
 
     async def write_content(self, request: WriteContent, stream: ByteStream) -> ContentWritten:
         """See `WriteContent`."""
+        if len(self.contents.writing) >= _MAX_WRITES:
+            raise Overloaded(f"the worker takes {_MAX_WRITES} contents at a time")
         content = self.contents.begin()
         write = _Write(self, content, request)
         try:
@@ -68,7 +73,6 @@ class Writing:
             raise
         finally:
             self.contents.writing.discard(content)
-            self.contents.deleted.discard(content)
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
