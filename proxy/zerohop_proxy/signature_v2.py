@@ -78,9 +78,11 @@ class SignedV2:
     def verify(self, secret_key: str, now: float) -> VerifiedPayload:
         """Check the signature, then the clock; raises `S3Error`."""
         headers = self.request.headers
-        resources = (
+        resources = [
             path for path, _ in paths_and_hosts(self.request.path, headers.get("host", ""), self.prefix)
-        )
+        ]
+        # boto3 signs `/bucket/` and sends `/bucket`; a resource with a slash at its end can only mean the bucket.
+        resources += [f"{path}/" for path in resources if path.count("/") == 1 and path != "/"]
         if not any(self._matches(secret_key, path) for path in resources):
             raise S3Error("SignatureDoesNotMatch", AWSAccessKeyId=self.access_key)
         if self.expires_s is None:

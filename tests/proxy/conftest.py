@@ -9,6 +9,9 @@ import pytest
 import uvloop
 from tests.inprocess import InProcessCluster, in_process_cluster
 from tests.proxy.raw_http import RawConnection
+from tests.proxy.users import add_user
+
+from zerohop.model import UserRecord
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -28,3 +31,9 @@ async def raw(cluster: InProcessCluster) -> AsyncIterator[RawConnection]:
     async with RawConnection(cluster.port) as connection:
         assert (await connection.request("PUT /bucket HTTP/1.1", "Content-Length: 0")).status == 200
         yield connection
+
+
+@pytest.fixture
+async def user(cluster: InProcessCluster) -> UserRecord:
+    """A user with one access key."""
+    return await add_user(cluster, "alice")

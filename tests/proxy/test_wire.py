@@ -45,11 +45,8 @@ async def test_a_refused_body_is_not_read_to_its_end(raw: RawConnection) -> None
     )
     answer = await raw.response("PUT")
     assert (answer.status, answer.headers["connection"]) == (404, "close")
-    sent = 0
     with pytest.raises(ConnectionError):
-        while sent < 1_000_000_000:
-            await raw.send(bytes(1 << 20))
-            sent += 1 << 20
+        await raw.send(bytes(1_000_000_000))
 
 
 async def test_a_small_refused_body_keeps_the_connection(raw: RawConnection) -> None:
