@@ -40,7 +40,6 @@ __all__ = [
     "USERS_GENERATION",
     "bucket",
     "content_of_deletion",
-    "content_of_reference",
     "content_of_unpersisted",
     "content_state",
     "deletion",
@@ -64,8 +63,6 @@ __all__ = [
     "segments",
     "span",
     "text_of",
-    "time_of_deletion",
-    "time_of_due_work",
     "unescape",
     "unpersisted",
     "unpersisted_of",
@@ -215,10 +212,6 @@ def reference(content: bytes, owner: bytes) -> bytes:
     return b"k" + content + owner
 
 
-def content_of_reference(row_key: bytes) -> bytes:
-    return row_key[1:17]
-
-
 def object_owner(bucket_id: bytes, key: str, sequence: int) -> bytes:
     """An object version as the owner of a reference."""
     return b"o" + bucket_id + escape(key) + sequence.to_bytes(8, "big")
@@ -231,10 +224,6 @@ def part_owner(upload_id: bytes, number: int) -> bytes:
 
 def deletion(time_ms: int, content: bytes) -> bytes:
     return DELETIONS + time_ms.to_bytes(8, "big") + content
-
-
-def time_of_deletion(row_key: bytes) -> int:
-    return int.from_bytes(row_key[1:9], "big")
 
 
 def content_of_deletion(row_key: bytes) -> bytes:
@@ -260,10 +249,6 @@ def content_of_unpersisted(row_key: bytes) -> bytes:
 def due_work(time_ms: int, kind: bytes, identity: bytes) -> bytes:
     """`kind` is one letter, `identity` what the work is about."""
     return DUE_WORK + time_ms.to_bytes(8, "big") + kind + identity
-
-
-def time_of_due_work(row_key: bytes) -> int:
-    return int.from_bytes(row_key[1:9], "big")
 
 
 def mutation(mutation_id: bytes) -> bytes:

@@ -8,6 +8,7 @@ yet: sent again, to whichever master, it answers that result instead of happenin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Final, TypeVar
@@ -193,15 +194,22 @@ async def commit_internally(store: KeyValueStore, body: Body[R]) -> R:
     """
     for attempt in range(MAX_ATTEMPTS):
         transaction = Transaction(store)
-        try:
+        with contextlib.suppress(StaleRead):
             result = await body(transaction)
-            if not transaction.is_empty:
-                await transaction.commit()
-        except (StaleRead, Conflict):
-            await _pause(attempt)
-            continue
-        return result
+            if await _committed(transaction):
+                return result
+        await _pause(attempt)
     raise OperationConflict(f"met changes by others {MAX_ATTEMPTS} times")
+
+
+async def _committed(transaction: Transaction) -> bool:
+    """Whether the commit has met no change. A body's own Conflict is another matter, and meant for the caller."""
+    if not transaction.is_empty:
+        try:
+            await transaction.commit()
+        except Conflict:
+            return False
+    return True
 
 
 async def _pause(attempt: int) -> None:

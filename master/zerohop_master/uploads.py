@@ -167,7 +167,7 @@ def parse_upload_id(upload_id: str) -> bytes:
 
 
 def check_part(part: PartRecord) -> None:
-    """Raises InvalidRequest unless the number is from 1 to 10,000 and the ETag an MD5 (the object's is made of them)."""
+    """Raises InvalidRequest unless the number is from 1 to 10,000 and the ETag an MD5."""
     if not 1 <= part.number <= MAX_PART_NUMBER:
         raise InvalidRequest(f"part numbers are from 1 to {MAX_PART_NUMBER:,}, not {part.number}")
     if not _MD5.fullmatch(part.etag):
