@@ -89,6 +89,6 @@ def _check_key(key: str) -> None:
     try:
         size_bytes = len(key.encode())
     except UnicodeEncodeError:
-        raise InvalidRequest(f"the key {ascii(key)} is no UTF-8, as S3 keys are") from None
+        raise InvalidRequest(f"the key {key!a} is no UTF-8, as S3 keys are") from None
     if size_bytes > _MAX_KEY_BYTES:
         raise InvalidRequest(f"the key has {size_bytes} bytes of UTF-8; S3 allows {_MAX_KEY_BYTES}")
