@@ -25,7 +25,7 @@ class Files:
         """A new file, open for writing. Its mode allows nobody to open it for writing again."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o400)
 
-    def open(self, path: Path) -> int:
+    def open(self, path: str | Path) -> int:
         """The file, open for reading."""
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 

@@ -23,7 +23,7 @@ _READ_AHEAD = 2
 
 
 class Lending:
-    """Answers cached blocks in the turn of the loop that received the request: 64 take a third of a millisecond.
+    """Answers cached blocks in the turn of the loop that received the request: 64 take half a millisecond.
 
     A loan is entered before its descriptor is sent and ends by the holder's report or with its connection.
     """

@@ -11,6 +11,7 @@ import itertools
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -50,10 +51,13 @@ class TierFolder:
         """Creates the folders, private to the user; removes what was never finished, or with `wipe` everything."""
         if wipe:
             self.remove()
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        info = self.root.lstat()
-        if not self.root.is_dir() or self.root.is_symlink() or info.st_uid != os.getuid():
-            raise PermissionError(f"{self.root} is not a folder of this user: choose another one")
+        if not self.root.parent.exists():
+            self.root.parent.mkdir(mode=0o700, parents=True)
+        _check_owner(
+            self.root.parent, os.getuid(), 0
+        )  # whoever owns it could put another folder in our place
+        self.root.mkdir(mode=0o700, exist_ok=True)
+        _check_owner(self.root, os.getuid())
         self.root.chmod(0o700)
         shutil.rmtree(self._staging, ignore_errors=True)
         self._staging.mkdir(mode=0o700)
@@ -68,6 +72,9 @@ class TierFolder:
             self.root.unlink()
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.root)
+        if self.volatile:
+            with contextlib.suppress(OSError):  # others may have theirs in it
+                self.root.parent.rmdir()
 
     def scan(self) -> Iterator[BlockFile]:
         """The complete blocks; files whose names are no blocks are left alone and not counted."""
@@ -82,10 +89,12 @@ class TierFolder:
 
     def path(self, block: BlockId, checksum: int) -> Path:
         """Where a complete block is."""
+        return Path(self._name(block, checksum))
+
+    def _name(self, block: BlockId, checksum: int) -> str:
         content, index = block
-        return (
-            self._blocks / f"{(content[14] + index) & 0xFF:02x}" / f"{content.hex()}.{index}.{checksum:016x}"
-        )
+        folder = (content[14] + index) & 0xFF
+        return f"{self._blocks}/{folder:02x}/{content.hex()}.{index}.{checksum:016x}"
 
     def stage(self) -> tuple[Path, int]:
         """A new unfinished file: its path and a descriptor to write to."""
@@ -107,10 +116,11 @@ class TierFolder:
 
     def open(self, copy: Copy) -> int:
         """A read-only descriptor of a complete block. Raises OSError, also when the file's size is another one."""
-        fd = self.files.open(self.path(copy.block, copy.checksum))
+        name = self._name(copy.block, copy.checksum)
+        fd = self.files.open(name)
         if os.fstat(fd).st_size != copy.size_bytes:
             os.close(fd)
-            raise OSError(f"{self.path(copy.block, copy.checksum)} has another size than the block")
+            raise OSError(f"{name} has another size than the block")
         return fd
 
     def unlink(self, copy: Copy) -> None:
@@ -133,3 +143,9 @@ class TierFolder:
             return offset == copy.size_bytes and digest.intdigest() == copy.checksum
         finally:
             os.close(fd)
+
+
+def _check_owner(folder: Path, *owners: int) -> None:
+    info = folder.lstat()
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid not in owners:
+        raise PermissionError(f"{folder} is not a folder of this user: choose another one")

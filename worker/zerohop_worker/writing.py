@@ -96,6 +96,7 @@ class _Write:
         self._expected_bytes = request.expected_bytes
         self._length = 0
         self._held = False
+        self._tail: Sequence[Buffer] = ()  # the last piece, when it is left to the commit
         if self._only_cached and not parts.persister.may_hold(self._policy, self._expected_bytes):
             self._policy = WritePolicy.THROUGH
         self._blocks = self._new_blocks()
@@ -126,7 +127,8 @@ class _Write:
             while piece := await self._next_piece(stream):
                 if writing is not None:
                     await writing
-                writing = asyncio.create_task(self._write(piece))
+                last = sum(len(chunk) for chunk in piece) < _PIECE_BYTES
+                writing = asyncio.create_task(self._write(piece, last=last))
             if writing is not None:
                 await writing
         finally:
@@ -148,9 +150,13 @@ class _Write:
             )
         return piece
 
-    async def _write(self, piece: Sequence[Buffer]) -> None:
+    async def _write(self, piece: Sequence[Buffer], *, last: bool) -> None:
         if self._staged is None:
             await self._write_blocks(piece)
+        elif last:
+            self._tail = piece
+            if self._blocks is not None:
+                await self._write_blocks(piece)
         elif self._blocks is None:
             await self._staged.write(piece)
         else:
@@ -200,7 +206,7 @@ class _Write:
                 await blocks.abort()
         self._check_session()
         if self._staged is not None:
-            await self._staged.commit()
+            await self._staged.commit(self._tail)
             self._staged_committed = True
             self._check_session()
         else:

@@ -15,6 +15,7 @@ import errno
 import os
 import secrets
 import shutil
+import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 
@@ -29,6 +30,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_BYTES = 1 << 20
 _THREADS = 8
 _COUNTERS_PER_FOLDER_BITS = 12
+_EMPTY_FOLDER_S = 3600.0
 
 
 def _translated(error: OSError, what: str) -> ZerohopError:
@@ -152,6 +154,7 @@ class FolderStore:
 
     def _walk(self, after: str) -> Iterator[Path]:
         """Content files beyond `after`, in order; folders that lie wholly before it are not read."""
+        removable_before_s = time.time() - _EMPTY_FOLDER_S
         after_group = f"{int(after[16:30] or '0', 16) >> _COUNTERS_PER_FOLDER_BITS:011x}"
         for session in _sorted_folder(self._contents):
             if session.name < after[:16]:
@@ -159,7 +162,11 @@ class FolderStore:
             for group in _sorted_folder(session):
                 if session.name == after[:16] and group.name < after_group:
                     continue
-                yield from (path for path in _sorted_folder(group) if path.name > after)
+                paths = _sorted_folder(group)
+                if not paths:
+                    _remove_empty(group, removable_before_s)
+                yield from (path for path in paths if path.name > after)
+            _remove_empty(session, removable_before_s)
 
     async def close(self) -> None:
         """Waits for calls in flight."""
@@ -171,6 +178,13 @@ def _sorted_folder(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _remove_empty(folder: Path, before_s: float) -> None:
+    """Removes a folder that lost its last entry long ago, so that listings do not pass it for ever."""
+    with contextlib.suppress(OSError):
+        if folder.stat().st_mtime < before_s:
+            folder.rmdir()
 
 
 def _close_result(opening: asyncio.Future[int]) -> None:
@@ -201,19 +215,23 @@ class StagedFile:
             self._made = True
         self._files.write(self._fd, buffers)
 
-    async def commit(self) -> None:
+    async def commit(self, tail: Sequence[Buffer] = ()) -> None:
         """See `StagedContent.commit`."""
         try:
-            await self._store.pool.run(self._commit)
+            await self._store.pool.run(self._commit, tail)
         except OSError as error:
             raise _translated(error, "cannot complete a content") from error
 
-    def _commit(self) -> None:
-        self._write(())
+    def _commit(self, tail: Sequence[Buffer]) -> None:
+        self._write(tail)
         self._files.sync(self._fd)
         self._close()
         self._files.make_folder(self._target.parent)
-        self._files.rename(self._path, self._target)
+        try:
+            self._files.rename(self._path, self._target)
+        except FileNotFoundError:  # a listing removed the folder, empty until now, in between
+            self._files.make_folder(self._target.parent)
+            self._files.rename(self._path, self._target)
         self._made = False
         try:
             self._files.sync_folder(self._target.parent)

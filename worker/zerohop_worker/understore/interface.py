@@ -28,8 +28,12 @@ class StagedContent(Protocol):
     async def write(self, buffers: Sequence[Buffer]) -> None:
         """Appends; the buffers are not used any more when it returns. Raises OutOfSpace, UnderStoreFailed."""
 
-    async def commit(self) -> None:
-        """Makes it visible, complete and durable. Raises OutOfSpace, UnderStoreFailed: then it is not visible."""
+    async def commit(self, tail: Sequence[Buffer] = ()) -> None:
+        """Appends `tail`, then makes it visible, complete and durable.
+
+        A content that is nothing but a tail costs one call: one thread hop, or one PUT of an object store.
+        Raises OutOfSpace, UnderStoreFailed: then it is not visible.
+        """
 
     async def abort(self) -> None:
         """Removes what was written. Never raises; does nothing after `commit`."""
