@@ -17,6 +17,7 @@ from zerohop_proxy.aws_chunked import AwsChunkedDecoder
 from zerohop_proxy.digests import BodyDigester, ReceivedBody
 from zerohop_proxy.hashing import Batch, digested
 from zerohop_proxy.object_headers import body_length
+from zerohop_proxy.operation import Operation
 from zerohop_proxy.progress import within
 from zerohop_proxy.request import S3Request
 from zerohop_proxy.s3_errors import S3Error
@@ -28,6 +29,9 @@ MAX_PUT_BYTES: Final = 5 * 1024**3
 _MAX_DOCUMENT_BYTES: Final = 4 * 1024 * 1024
 """A Complete of 10,000 parts with checksums, or a Delete of 1,000 keys of 1 KiB, escaped, stays below."""
 
+_STORING: Final = frozenset({Operation.PUT_OBJECT, Operation.UPLOAD_PART})
+"""S3 wants the length of what it stores; the documents of other operations may be left out altogether."""
+
 
 class IncomingBody:
     """The body of one request. Read it once, by `batches` or `read_whole`; then `finish` tells what it was."""
@@ -38,7 +42,10 @@ class IncomingBody:
         self._request = request
         self._out = request.out
         self._content = request.out.http.content
-        self._wire_bytes = body_length(request.headers, in_dialect=request.route.in_dialect)
+        stored = request.route.operation in _STORING
+        self._wire_bytes = body_length(
+            request.headers, length_required=stored and not request.route.in_dialect
+        )
         self._digester = BodyDigester(
             payload, request.headers, extra_algorithm=extra_algorithm, with_checksum=with_checksum
         )

@@ -162,12 +162,12 @@ def metadata_directive(headers: Mapping[str, str]) -> str:
     return headers.get("x-amz-metadata-directive", "COPY")
 
 
-def body_length(headers: Mapping[str, str], *, in_dialect: bool) -> int | None:
+def body_length(headers: Mapping[str, str], *, length_required: bool) -> int | None:
     """Length of the body on the wire in bytes, None when it is chunked by transfer coding.
 
-    Raises MissingContentLength, InvalidArgument, EntityTooLarge; in the API page's dialect a request with
-    neither length nor transfer coding has an empty body. What an aws-chunked body decodes to counts for the
-    limit, since its framing comes on top.
+    A request with neither length nor transfer coding has an empty body (RFC 9112, 6.3), unless
+    `length_required`. What an aws-chunked body decodes to counts for the limit, since its framing comes on top.
+    Raises MissingContentLength, InvalidArgument, EntityTooLarge.
     """
     declared = headers.get("x-amz-decoded-content-length", headers.get("content-length", "0"))
     length = headers.get("content-length")
@@ -183,7 +183,7 @@ def body_length(headers: Mapping[str, str], *, in_dialect: bool) -> int | None:
         raise S3Error("EntityTooLarge", ProposedSize=declared, MaxSizeAllowed=str(MAX_PUT_BYTES))
     if "chunked" in headers.get("transfer-encoding", "").lower():
         return None
-    if length is None and not in_dialect:
+    if length is None and length_required:
         raise S3Error("MissingContentLength")
     return int(length or "0")
 
