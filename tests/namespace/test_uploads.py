@@ -347,9 +347,9 @@ async def test_pages_of_uploads_put_together_are_the_listing(
         if not upload.key.startswith(prefix):
             continue
         end = upload.key.find(delimiter, len(prefix)) if delimiter else -1
-        name = (upload.key, upload.upload_id) if end < 0 else (upload.key[: end + len(delimiter)], "")
-        if name not in expected:
-            expected.append(name)
+        one = (upload.key, upload.upload_id) if end < 0 else (upload.key[: end + len(delimiter)], "")
+        if one not in expected:
+            expected.append(one)
     found: list[tuple[str, str]] = []
     markers = ("", "")
     while True:
