@@ -48,6 +48,7 @@ async def run(config: ProxyConfig, *, ready: Callable[[str], None], stop: asynci
             address=f"{host}:{port}",
             cluster_secret=config.cluster_secret or None,
             ssl_context=_client_tls(config),
+            descriptor_cache_bytes=config.fd_cache_bytes,
         )
     except BaseException:
         listening.close()

@@ -13,9 +13,9 @@ from zerohop.client.worker_links import WorkerLinks
 from zerohop.errors import BlockNotFound, OutOfSpace, Overloaded, TransportError
 from zerohop.model import WorkerInfo, block_count
 
-__all__ = ["BlockSource"]
+__all__ = ["DESCRIPTOR_CACHE_BYTES", "BlockSource"]
 
-_MAX_BYTES = 2 << 30
+DESCRIPTOR_CACHE_BYTES = 2 << 30
 """Of blocks whose descriptors are kept. While the worker holds them too they cost nothing; once it has evicted them
 it asks for them back, and this bounds what it cannot get at until then."""
 
@@ -35,7 +35,7 @@ class BlockSource:
     """
 
     def __init__(
-        self, workers: WorkerLinks, *, max_bytes: int = _MAX_BYTES, max_count: int | None = None
+        self, workers: WorkerLinks, *, max_bytes: int = DESCRIPTOR_CACHE_BYTES, max_count: int | None = None
     ) -> None:
         self._workers = workers
         self._cache = DescriptorCache(max_bytes, default_max_count() if max_count is None else max_count)

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Self, TypeVar
 
 from zerohop import __version__
-from zerohop.client.blocks import BlockSource
+from zerohop.client.blocks import DESCRIPTOR_CACHE_BYTES, BlockSource
 from zerohop.client.master_link import MasterLink
 from zerohop.client.reads import ReadsInFlight
 from zerohop.client.worker_links import WorkerLinks
@@ -36,7 +36,14 @@ class ClusterClient:
     """
 
     def __init__(
-        self, master: MasterLink, workers: WorkerLinks, *, name: str, address: str, heartbeat: bool
+        self,
+        master: MasterLink,
+        workers: WorkerLinks,
+        *,
+        name: str,
+        address: str,
+        heartbeat: bool,
+        descriptor_cache_bytes: int,
     ) -> None:
         self._master = master
         self._reads = ReadsInFlight()
@@ -47,7 +54,7 @@ class ClusterClient:
         self._view: ClusterView | None = None
         self.workers = workers
         self.writer = ContentWriters(workers)
-        self.blocks = BlockSource(workers)
+        self.blocks = BlockSource(workers, max_bytes=descriptor_cache_bytes)
 
     @classmethod
     async def connect(
@@ -60,16 +67,25 @@ class ClusterClient:
         ssl_context: ssl.SSLContext | None = None,
         heartbeat: bool = True,
         timeout_s: float = 10.0,
+        descriptor_cache_bytes: int = DESCRIPTOR_CACHE_BYTES,
     ) -> Self:
         """Connects to the first of `masters` that answers within `timeout_s` and takes its view of the cluster.
 
         `name` appears in reports, as does `address` (where a proxy serves). `heartbeat=False` is for a client that
         holds no read open for long: it takes the view when it needs it, and the reports do not show it.
+        `descriptor_cache_bytes` bounds the blocks whose descriptors are kept.
         Raises PeerUnavailable, IncompatiblePeer, PeerRejected, ConfigError.
         """
         master = MasterLink(masters, name=name, cluster_secret=cluster_secret, ssl_context=ssl_context)
         workers = WorkerLinks(name=name, cluster_secret=cluster_secret, ssl_context=ssl_context)
-        client = cls(master, workers, name=name, address=address, heartbeat=heartbeat)
+        client = cls(
+            master,
+            workers,
+            name=name,
+            address=address,
+            heartbeat=heartbeat,
+            descriptor_cache_bytes=descriptor_cache_bytes,
+        )
         try:
             await client.refresh(timeout_s=timeout_s)
         except BaseException:
