@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 from tests.support.cluster import Cluster
 
-CALLS = "openat,write,pwrite64,writev,fsync,fdatasync,rename,renameat,renameat2,link,linkat,mkdir,sendto,sendmsg,close"
+WRITES = frozenset({"write", "writev", "pwrite64", "pwritev", "pwritev2"})
+SYNCS = frozenset({"fsync", "fdatasync"})
+PLACES = frozenset({"rename", "renameat", "renameat2", "link", "linkat"})
+CALLS = ",".join(sorted(WRITES | SYNCS | PLACES | {"sendto", "sendmsg"}))
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def _parse(trace: Path) -> list[Call]:
 
 @pytest.fixture
 def traced(cluster_factory, tmp_path: Path):  # type: ignore[no-untyped-def]
-    cluster: Cluster = cluster_factory()
+    cluster: Cluster = cluster_factory(proxies=1)
     trace = tmp_path / "trace"
     pids = [str(cluster.pid(name)) for name in ("master", "worker", "proxy-0")]
     tracer = subprocess.Popen(
@@ -118,36 +121,28 @@ def _calls_of_one_put(traced: tuple[Cluster, Path, subprocess.Popen[str]], size:
     return _parse(trace)[before:]
 
 
+def _positions(calls: list[Call], names: frozenset[str], path: str) -> list[int]:
+    """Where in `calls` one of `names` was called on a descriptor, or with a name, that matches `path`."""
+    form = re.compile(path)
+    return [i for i, call in enumerate(calls) if call.name in names and form.search(call.path or call.text)]
+
+
 def test_a_large_put_is_synced_before_its_answer(traced: tuple[Cluster, Path, subprocess.Popen[str]]) -> None:
     calls = _calls_of_one_put(traced, 9 << 20)
     answered = _answer_time(calls)
     early = [call for call in calls if call.time <= answered]
-    placed = [
-        i
-        for i, call in enumerate(early)
-        if call.name.startswith(("rename", "link")) and "/contents/" in call.text
-    ]
+    placed = _positions(early, PLACES, "/store/contents/")
     assert placed, "no content was put into place before the answer"
-    place = placed[-1]
-    staged = [
-        i for i, call in enumerate(early) if call.name in ("fsync", "fdatasync") and "staging" in call.path
-    ]
-    assert staged
-    assert staged[-1] < place, "the content's bytes are synced before it is put into place"
-    last_write = max(
-        i
-        for i, call in enumerate(early)
-        if call.name in ("write", "pwrite64", "writev") and "staging" in call.path and "under" in call.path
-    )
-    assert last_write < staged[-1]
-    folder = [
-        i
-        for i, call in enumerate(early)
-        if call.name == "fsync" and re.search(r"/contents/[^/]+/[^/]+$", call.path)
-    ]
-    assert folder
-    assert folder[-1] > place, "the folder entry is synced"
-    _check_metadata(early, after=folder[-1])
+    written = _positions(early, WRITES, "/store/staging/")
+    synced = _positions(early, SYNCS, "/store/staging/")
+    assert written
+    assert written[-1] < synced[-1] < placed[-1], "the bytes are written, synced, and then put into place"
+    folders = _positions(early, SYNCS, r"/store/contents/[^/]+/[^/]+$")
+    parents = _positions(early, SYNCS, r"/store/contents(/[^/]+)?$")
+    assert folders
+    assert folders[-1] > placed[-1], "the folder's entry is synced after it was made"
+    assert parents, "the entries of new folders are synced"
+    _check_metadata(early, after=max(folders[-1], parents[-1]))
 
 
 def test_a_small_put_is_synced_before_its_answer(traced: tuple[Cluster, Path, subprocess.Popen[str]]) -> None:
@@ -158,14 +153,8 @@ def test_a_small_put_is_synced_before_its_answer(traced: tuple[Cluster, Path, su
 
 def _check_metadata(early: list[Call], after: int) -> None:
     """The metadata log was written and then synced, after call number `after` and before the answer."""
-    writes = [
-        i for i, call in enumerate(early) if call.name in ("write", "pwrite64") and call.path.endswith("-wal")
-    ]
-    syncs = [
-        i
-        for i, call in enumerate(early)
-        if call.name in ("fsync", "fdatasync") and call.path.endswith("-wal")
-    ]
+    writes = _positions(early, WRITES, "-wal$")
+    syncs = _positions(early, SYNCS, "-wal$")
     assert writes
     assert writes[-1] > after, "the metadata commit comes after the content is durable"
     assert syncs
