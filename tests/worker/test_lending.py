@@ -170,7 +170,7 @@ async def main():
     request = OpenBlocks(content=bytes.fromhex(sys.argv[2]), content_length=int(sys.argv[3]), first_index=0, count=99)
     opened, fds = await client.call(request)
     print(len(fds), flush=True)
-    await asyncio.sleep(600)
+    await asyncio.Event().wait()
 
 asyncio.run(main())
 """

@@ -79,10 +79,10 @@ async def test_a_fenced_worker_registers_anew_and_old_writes_fail(tmp_path: Path
         async with client.open_stream_in(request) as sink:
             await sink.write(b"x" * 100)
             while not list((tmp_path / "store" / "staging").iterdir()):
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0)
             master.fence = True
             while len(master.registrations) < 2:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0)
             await master.beat.wait()
             master.beat.clear()
             await master.beat.wait()
@@ -101,12 +101,12 @@ async def test_what_is_persisted_later_is_told_to_the_master(tmp_path: Path) -> 
             written = await sink.finish()
         assert not written.persisted
         while written.content not in master.marked:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
         # A commit that reached the master after that is found by asking.
         master.marked.clear()
         master.unpersisted = (Segment(written.content, 100),)
         while written.content not in master.marked:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
     await master.server.close()
 
 
@@ -126,7 +126,7 @@ async def test_a_stop_before_the_master_answers(tmp_path: Path) -> None:
     stop = asyncio.Event()
     task = asyncio.create_task(run(settings, ready=lambda _: None, stop=stop))
     while not (tmp_path / "run" / "blocks.sock").exists():
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
     stop.set()
     await task
 

@@ -31,7 +31,7 @@ async def test_the_disk_tier_stays_warm_and_memory_is_wiped(tmp_path: Path) -> N
         assert running.worker.store.index.cached_bytes(written.content) == len(DATA)
         assert (await running.read(written.content, len(DATA)))[1] == DATA
         assert running.under_store.reads == 0
-        assert not files_under(tmp_path / "mem") or not stray.exists()
+        assert not list(stray.iterdir())
         assert files_under(tmp_path / "ssd" / "staging") == []
     assert not (tmp_path / "mem" / "w-test").exists()
 
@@ -91,7 +91,7 @@ async def test_persisting_goes_on_after_failures(tmp_path: Path) -> None:
         running.worker.persister._go_on()
         files.budget_bytes = 1 << 30
         while not told:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
         assert told == [written.content]
         assert not any(copy.unpersisted for copy in running.worker.store.index.tiers["SSD"].copies.values())
 
@@ -186,7 +186,7 @@ async def test_kills_during_writes_lose_and_tear_nothing(tmp_path: Path) -> None
         for content, length, fill in acknowledged:
             assert (await running.read(content, length))[1] == bytes([fill]) * length
         while any(held.owed for held in running.worker.contents.held.values()):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
         for stored in await running.under_store.list_contents(b"", 10_000):
             path = running.under_store.path(stored.content)
             assert len(set(path.read_bytes())) == 1

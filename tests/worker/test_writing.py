@@ -29,7 +29,7 @@ DATA = os.urandom(3 * BLOCK + 17)
 
 
 @pytest.mark.parametrize("policy", list(WritePolicy))
-@pytest.mark.parametrize("size", [1, BLOCK - 1, BLOCK, BLOCK + 1, 10 * BLOCK])
+@pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 10 * BLOCK])
 async def test_every_policy_gives_the_bytes_back(tmp_path: Path, policy: WritePolicy, size: int) -> None:
     data = os.urandom(size)
     async with running_worker(tmp_path) as running:

@@ -25,6 +25,7 @@ __all__ = ["BlockFile", "TierFolder"]
 
 _NAME = re.compile(r"([0-9a-f]{32})\.([0-9]{1,10})\.([0-9a-f]{16})\Z")
 _READ_BYTES = 1 << 20
+_FOLDERS = 256
 
 
 class BlockFile(NamedTuple):
@@ -62,6 +63,8 @@ class TierFolder:
         shutil.rmtree(self._staging, ignore_errors=True)
         self._staging.mkdir(mode=0o700)
         self._blocks.mkdir(mode=0o700, exist_ok=True)
+        for number in range(_FOLDERS):  # all at once, so that no later block has to make one durable
+            (self._blocks / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
         if not self.volatile:
             for folder in (self._blocks, self.root, self.root.parent):
                 self.files.sync_folder(folder)
@@ -93,7 +96,7 @@ class TierFolder:
 
     def _name(self, block: BlockId, checksum: int) -> str:
         content, index = block
-        folder = (content[14] + index) & 0xFF
+        folder = (content[14] + index) % _FOLDERS
         return f"{self._blocks}/{folder:02x}/{content.hex()}.{index}.{checksum:016x}"
 
     def stage(self) -> tuple[Path, int]:
@@ -104,13 +107,7 @@ class TierFolder:
     def seal(self, staged: Path, block: BlockId, checksum: int, *, durable: bool) -> None:
         """Gives a finished file, closed by its writer, its name. `durable`: and makes the name durable."""
         target = self.path(block, checksum)
-        try:
-            self.files.rename(staged, target)
-        except FileNotFoundError:
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            if durable:
-                self.files.sync_folder(self._blocks)
-            self.files.rename(staged, target)
+        self.files.rename(staged, target)
         if durable:
             self.files.sync_folder(target.parent)
 

@@ -48,6 +48,7 @@ class FolderStore:
         self._staging = root / "staging" / worker_id
         self.files = files or Files()
         self.pool = ThreadPool(_THREADS, "under-store")
+        self._durable: set[Path] = set()  # folders whose entries were synced from here; one for 4096 contents
 
     async def start(self) -> str:
         """See `UnderStore.start`."""
@@ -85,6 +86,22 @@ class FolderStore:
     def stage(self, content: bytes) -> StagedFile:
         """See `UnderStore.stage`."""
         return StagedFile(self, self._staging / content.hex(), self.path(content))
+
+    def make_durable(self, group: Path) -> None:
+        """Creates a folder of contents. Blocking; raises OSError.
+
+        That it exists does not mean that its entry is on disk: another thread may have made it a moment ago. So only
+        what was synced from here counts.
+        """
+        for folder in (group.parent, group):
+            if folder not in self._durable:
+                folder.mkdir(mode=0o700, exist_ok=True)
+                self.files.sync_folder(folder.parent)
+                self._durable.add(folder)
+
+    def forget_folders(self) -> None:
+        """Folders may have gone: look again."""
+        self._durable.clear()
 
     async def read(self, content: bytes, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         """See `UnderStore.read`."""
@@ -226,11 +243,12 @@ class StagedFile:
         self._write(tail)
         self._files.sync(self._fd)
         self._close()
-        self._files.make_folder(self._target.parent)
+        self._store.make_durable(self._target.parent)
         try:
             self._files.rename(self._path, self._target)
-        except FileNotFoundError:  # a listing removed the folder, empty until now, in between
-            self._files.make_folder(self._target.parent)
+        except FileNotFoundError:  # a listing removed the folder, which had been empty for long
+            self._store.forget_folders()
+            self._store.make_durable(self._target.parent)
             self._files.rename(self._path, self._target)
         self._made = False
         try:
