@@ -176,5 +176,12 @@ def _entry(record: ObjectRecord, unpersisted: frozenset[bytes]) -> ListEntry:
         version_id=record.version_id,
         checksum_algorithms=tuple(record.checksums),
         checksum_type=record.checksum_type,
-        persisted=not record.unpersisted or not any(s.content in unpersisted for s in record.segments),
+        persisted=_is_persisted(record, unpersisted),
     )
+
+
+def _is_persisted(record: ObjectRecord, unpersisted: frozenset[bytes]) -> bool:
+    """A long manifest that ever had unpersisted contents is not looked into: that would cost more than the page."""
+    if not record.unpersisted:
+        return True
+    return bool(record.segments) and not any(segment.content in unpersisted for segment in record.segments)

@@ -162,7 +162,13 @@ async def delete_objects(namespace: Namespace, request: DeleteObjects) -> Delete
         return DeleteResult(outcomes=outcomes)
 
     turns = {(request.bucket, target.key) for target in targets}
-    return await namespace.mutate(request, request.mutation, body, *turns)
+    result = await namespace.mutate(request, request.mutation, body, *turns)
+    return DeleteResult(
+        outcomes=tuple(
+            msgspec.structs.replace(outcome, key=target.key, version_id=target.version_id)
+            for target, outcome in zip(targets, result.outcomes, strict=True)
+        )
+    )
 
 
 def _delete(
@@ -172,6 +178,7 @@ def _delete(
     target: DeleteTarget,
     row: Row | None,
 ) -> DeleteOutcome:
+    """The outcome without its key: a thousand long keys would not fit into the row that records the result."""
     if target.version_id and target.version_id != NULL_VERSION:
         return DeleteOutcome(
             key=target.key, version_id=target.version_id
@@ -179,10 +186,8 @@ def _delete(
     try:
         check_expected(row, target.expected_version)
     except Conflict as error:
-        return DeleteOutcome(
-            key=target.key, version_id=target.version_id, error=error.code, message=error.message
-        )
+        return DeleteOutcome(key="", error=error.code, message=error.message)
     if row is not None:
         references.release_object(bucket.bucket_id, OBJECT.decode(row.value))
         transaction.delete(row.key)
-    return DeleteOutcome(key=target.key, version_id=target.version_id)
+    return DeleteOutcome(key="")

@@ -214,6 +214,15 @@ async def test_a_thousand_keys_are_deleted_in_one_commit(harness: Harness) -> No
     assert not (await check_invariants(harness.store)).contents
 
 
+async def test_a_thousand_of_the_longest_keys_are_deleted(harness: Harness) -> None:
+    names = [f"{i:04}" + "é" * 510 for i in range(1000)]
+    await harness.put(names[0], harness.new_content(5))
+    await harness.put(names[999], data=b"x")
+    assert [outcome.key for outcome in (await harness.delete(*names)).outcomes] == names
+    state = await check_invariants(harness.store)
+    assert not state.objects
+
+
 async def copy(harness: Harness, source: str, target: str, source_version: int) -> m.ObjectResult:
     request = m.CopyObject(
         caller=ANONYMOUS,
