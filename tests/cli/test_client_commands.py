@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
+import termios
 from pathlib import Path
 
 import pytest
@@ -58,6 +62,38 @@ def test_cat_into_a_closed_pipe_ends_quietly(cluster: Cluster, bucket: str, tmp_
         process.stdout.read(10)
         process.stdout.close()
         assert process.stderr.read() == ""
+
+
+def test_interrupt_while_waiting_for_input_ends_at_once_and_leaves_nothing(
+    cluster: Cluster, bucket: str
+) -> None:
+    command = [
+        cluster.python,
+        "-m",
+        "zerohop.cli",
+        "fs",
+        "cp",
+        "-",
+        f"{bucket}/x",
+        "--data",
+        str(cluster.data),
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        process.stdin.write("begun")
+        process.stdin.flush()
+        # It has read what was written: it is connected, and waits for more.
+        while _unread_bytes(process.stdin.fileno()):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert cluster.cli("fs", "test", "-e", f"{bucket}/x", check=False).returncode == 1
+
+
+def _unread_bytes(fd: int) -> int:
+    waiting = array.array("i", [0])
+    fcntl.ioctl(fd, termios.FIONREAD, waiting)
+    return waiting[0]
 
 
 def test_folders(cluster: Cluster, bucket: str) -> None:

@@ -93,6 +93,12 @@ def test_every_error_has_an_exit_status() -> None:
     assert all(code.meaning for code in ExitCode)
 
 
+def test_documentation_has_every_exit_status() -> None:
+    page = Path(__file__).parents[2] / "docs" / "internals" / "client-and-cli.md"
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| ") and line[2].isdigit()]
+    assert rows == [f"| {code.value} | {code.meaning} |" for code in ExitCode]
+
+
 @pytest.mark.parametrize("key", ["../x", "a/../x", "/etc/passwd", "a//b", "", ".", "a/.", "x\0y"])
 def test_no_key_leads_out_of_the_folder(key: str) -> None:
     with pytest.raises(InvalidRequest):

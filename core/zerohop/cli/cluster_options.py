@@ -6,7 +6,7 @@ import asyncio
 import functools
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec
 
@@ -79,16 +79,25 @@ def _made(command: _Command[P], *, heartbeat: bool) -> Callable[..., None]:
         if master and data and _came_from_environment("master") and not _came_from_environment("data"):
             master = None  # what is typed comes before what is set
         cluster = find_cluster(master, data, cluster_secret_file)
-        try:
-            status = asyncio.run(
-                _connected(cluster, functools.partial(command, **kwargs), heartbeat=heartbeat)
-            )
-        except KeyboardInterrupt:
-            sys.exit(ExitCode.INTERRUPTED)
+        status = asyncio.run(
+            _interruptible(_connected(cluster, functools.partial(command, **kwargs), heartbeat=heartbeat))
+        )
         if status:
             sys.exit(status)
 
     return run
+
+
+async def _interruptible(work: Coroutine[Any, Any, int | None]) -> int | None:
+    """Ends the process on Ctrl-C, which cancels `work`, once that has cleaned up after itself.
+
+    At once, because leaving the loop in an orderly way would wait for a thread that waits for standard input.
+    """
+    try:
+        return await work
+    except asyncio.CancelledError:
+        sys.stdout.flush()
+        os._exit(ExitCode.INTERRUPTED)
 
 
 def _came_from_environment(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The exit status of every domain error. The table in the docs and `zerohop --help` is drawn from here."""
+"""The exit status of every domain error. The table in docs/internals/client-and-cli.md says the same, and a test compares them."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ _CHUNK_BYTES = 1 << 20
 
 async def file_chunks(path: Path, advance: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
     """The bytes of a file, or of standard input, in pieces; `advance` is told of each."""
-    with open(
-        sys.stdin.fileno() if path == STANDARD_STREAM else path, "rb", closefd=path != STANDARD_STREAM
-    ) as file:
+    # Unbuffered: closing a buffered file waits for a thread that still reads from it, as from a terminal.
+    standard = path == STANDARD_STREAM
+    with open(sys.stdin.fileno() if standard else path, "rb", buffering=0, closefd=not standard) as file:
         while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
             advance(len(chunk))
             yield chunk
