@@ -142,6 +142,35 @@ async def test_what_the_cache_cannot_take_goes_through(
 
 
 @pytest.mark.parametrize("policy", [WritePolicy.MUST_CACHE, WritePolicy.ASYNC_THROUGH])
+@pytest.mark.parametrize("size", [BLOCK - 1, BLOCK, 3 * BLOCK, 3 * BLOCK + 1])
+async def test_blocks_that_cannot_be_sealed_go_through(
+    tmp_path: Path, policy: WritePolicy, size: int
+) -> None:
+    files = FaultyFiles()
+    async with running_worker(tmp_path, files=files, settings=config(tmp_path, mem=0)) as running:
+        files.folder, files.budget_bytes, files.failing = (
+            str(tmp_path / "ssd"),
+            1 << 30,
+            {"rename": errno.ENOSPC},
+        )
+        written = await running.write(DATA[:1] * size, policy)
+        assert written.policy is WritePolicy.THROUGH
+        assert await running.read(written.content, size, cache=False) == ("UNDER", DATA[:1] * size)
+        assert all(tier.taken_bytes == 0 for tier in running.worker.store.index.tiers.values())
+
+
+async def test_what_cannot_be_noted_as_owed_goes_through(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    async with running_worker(tmp_path, files=files) as running:
+        files.folder, files.failing = str(tmp_path / "data"), {"create": errno.ENOSPC}
+        written = await running.write(DATA, WritePolicy.ASYNC_THROUGH)
+        assert written.policy is WritePolicy.THROUGH
+        assert (await running.under_store.stat(written.content)).length == len(DATA)
+        assert running.worker.contents.held == {}
+        assert running.worker.store.index.tiers["SSD"].unpersisted_bytes == 0
+
+
+@pytest.mark.parametrize("policy", [WritePolicy.MUST_CACHE, WritePolicy.ASYNC_THROUGH])
 async def test_above_half_a_tier_the_policy_becomes_through(tmp_path: Path, policy: WritePolicy) -> None:
     async with running_worker(tmp_path, settings=config(tmp_path, mem=0, ssd=12 * BLOCK)) as running:
         await asyncio.wait_for(running.worker.persister.drain(5), 5)

@@ -44,6 +44,7 @@ class BlockSink:
         self._durable, self._unpersisted = durable, unpersisted
         self._block_size = block_size_of(content)
         self._writer: BlockWriter | None = None
+        self._sealed = 0  # blocks that are complete in the cache
         self.written_bytes = 0
 
     async def write(self, buffers: Sequence[Buffer]) -> None:
@@ -75,6 +76,7 @@ class BlockSink:
         assert self._writer is not None
         await self._writer.finish()
         self._writer = None
+        self._sealed += 1
 
     async def finish(self) -> None:
         """The content is complete."""
@@ -83,7 +85,7 @@ class BlockSink:
 
     async def written(self) -> AsyncGenerator[bytes, None]:
         """What was written so far, from the start. Raises ContentLost when a block of it cannot be read."""
-        for index in range(self.written_bytes // self._block_size):
+        for index in range(self._sealed):
             async with aclosing(self._store.block_bytes((self._content, index))) as pieces:
                 async for data in pieces:
                     yield data

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 
 from zerohop.errors import ContentLost, ContentNotFound, OutOfSpace
@@ -78,6 +78,10 @@ class Persister:
             try:
                 await self._store.pool.run(self._markers.add, content, held.length)
             except OSError as error:
+                with suppress(
+                    OSError
+                ):  # what is left of it counts for nothing: a finished one ends in a newline
+                    await self._store.pool.run(self._markers.remove, content)
                 raise OutOfSpace(f"cannot note an unpersisted content: {error}") from error
         self._contents.held[content] = held
         if held.owed:

@@ -13,7 +13,14 @@ from contextlib import aclosing
 from typing import Any, Protocol
 
 from zerohop.clock import Clock
-from zerohop.errors import BodyTooShort, InvalidRequest, OutOfSpace, Overloaded, SessionFenced
+from zerohop.errors import (
+    BodyTooShort,
+    InvalidRequest,
+    OutOfSpace,
+    Overloaded,
+    SessionFenced,
+    UnderStoreFailed,
+)
 from zerohop.model import WritePolicy
 from zerohop.rpc.worker_api import ContentWritten, WriteContent
 from zerohop_worker.block_store import BlockStore
@@ -95,7 +102,8 @@ class _Write:
         self._policy = request.policy
         self._expected_bytes = request.expected_bytes
         self._length = 0
-        self._held = False
+        self._held = False  # the persister may know it
+        self._committing = False  # the under-store may have it
         self._tail: Sequence[Buffer] = ()  # the last piece, when it is left to the commit
         if self._only_cached and not parts.persister.may_hold(self._policy, self._expected_bytes):
             self._policy = WritePolicy.THROUGH
@@ -196,24 +204,16 @@ class _Write:
     async def finish(self) -> ContentWritten:
         """Completes the content where it belongs."""
         parts = self._parts
-        if self._blocks is not None:
-            try:
-                await self._blocks.finish()
-            except OutOfSpace:
-                blocks, self._blocks = self._blocks, None
-                if self._only_cached:
-                    await self._go_through(blocks)
-                await blocks.abort()
+        await self._finish_blocks()
+        self._check_session()
+        if self._staged is None:
+            await self._hold()
+        if self._staged is not None:
+            self._committing = True
+            await self._staged.commit(self._tail)
         self._check_session()
         if self._staged is not None:
-            await self._staged.commit(self._tail)
-            self._staged_committed = True
-            self._check_session()
-        else:
-            held = Held(self._length, parts.clock.now_s(), owed=self._policy is WritePolicy.ASYNC_THROUGH)
-            self._held = True
-            await parts.persister.hold(self._content, held)
-            self._check_session()
+            parts.store.index.persisted(self._content)
         return ContentWritten(
             content=self._content,
             length=self._length,
@@ -222,6 +222,28 @@ class _Write:
             persisted=self._staged is not None,
             policy=self._policy,
         )
+
+    async def _finish_blocks(self) -> None:
+        blocks = self._blocks
+        if blocks is None:
+            return
+        try:
+            await blocks.finish()
+        except OutOfSpace:
+            if self._only_cached:
+                await self._go_through(blocks)
+            self._blocks = None
+            await blocks.abort()
+
+    async def _hold(self) -> None:
+        """Answers for the content from now on; if that cannot be noted on disk, it goes through after all."""
+        assert self._blocks is not None
+        held = Held(self._length, self._parts.clock.now_s(), owed=self._policy is WritePolicy.ASYNC_THROUGH)
+        self._held = True
+        try:
+            await self._parts.persister.hold(self._content, held)
+        except OutOfSpace:
+            await self._go_through(self._blocks)
 
     def _check_session(self) -> None:
         if self._content[:8] != self._parts.contents.session:
@@ -235,10 +257,11 @@ class _Write:
             await self._blocks.abort()
         if self._staged is not None:
             await self._staged.abort()
-            if self._staged_committed:
+        if self._committing:
+            try:
                 await self._parts.under_store.delete(self._content)
-
-    _staged_committed = False
+            except UnderStoreFailed as error:
+                _log.warning("content %s is left to the sweep: %s", self._content.hex(), error)
 
 
 async def _outcome_ignored(task: asyncio.Task[None]) -> None:
