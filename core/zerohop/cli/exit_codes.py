@@ -1,4 +1,7 @@
-"""The exit status of every domain error. The table in docs/internals/client-and-cli.md says the same, and a test compares them."""
+"""The exit status of every domain error.
+
+The table in docs/internals/client-and-cli.md says the same, and a test compares them.
+"""
 
 from __future__ import annotations
 

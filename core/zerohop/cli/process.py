@@ -11,6 +11,7 @@ import asyncio
 import ctypes
 import importlib
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -27,6 +28,7 @@ from zerohop.logs import configure_logs
 
 __all__ = ["master", "proxy", "worker"]
 
+_DESCRIPTORS: Final = 65_536
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -80,6 +82,7 @@ def _run_process(
     name = flags.pop("process_name") or kind
     config = load_config(struct, config_file, flags).config
     configure_logs(name, form=config.log_format, level=config.log_level)
+    _raise_descriptor_limit()
     run: _Run = importlib.import_module(module).run
 
     def announce(text: str) -> None:
@@ -89,6 +92,17 @@ def _run_process(
             os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     uvloop.run(_until_stopped(run, config, announce))
+
+
+def _raise_descriptor_limit() -> None:
+    """Takes as many descriptors as the process may have: connections, blocks lent to us, files of the tiers.
+
+    The usual soft limit of 1024 is there for programs that call select(2), which none of ours does.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _die_with(supervisor_pid: int) -> None:
