@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 import socket
 import ssl
 from collections.abc import Callable
@@ -44,7 +43,7 @@ async def run(config: ProxyConfig, *, ready: Callable[[str], None], stop: asynci
         host, port = listening.getsockname()[:2]
         cluster = await ClusterClient.connect(
             config.master,
-            name=f"proxy-{os.getpid()}-{secrets.token_hex(4)}",
+            name=f"proxy-{os.getpid()}",
             address=f"{host}:{port}",
             cluster_secret=config.cluster_secret or None,
             ssl_context=_client_tls(config),

@@ -22,7 +22,9 @@ _MAX_LINE_BYTES: Final = 16 * 1024
 _MAX_HEADERS: Final = 512
 """2 KiB of user metadata may be some hundred short headers."""
 _BACKLOG: Final = 1024
-_ABORT_S: Final = 2.0
+_LAST_CALL_S: Final = 0.1
+"""aiohttp waits this long, twice, for handlers before it cancels them; they have had the drain already."""
+_CLEANUP_S: Final = 5.0
 """What cancelled requests get to close what they hold."""
 _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nServer: zerohop\r\nRetry-After: 1\r\nContent-Type: application/xml\r\n"
@@ -114,9 +116,13 @@ class S3Server:
             # aiohttp drops the rest of a body once a connection is told to close, so only the idle ones are told.
             if connection not in busy:
                 connection.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(drain_s):
-                await self._funnel.wait_idle()
-        await self._http.shutdown(_ABORT_S)
+        await self._wait_idle(drain_s)
+        await self._http.shutdown(_LAST_CALL_S)
+        await self._wait_idle(_CLEANUP_S)
         if self._listener is not None:
             await self._listener.wait_closed()
+
+    async def _wait_idle(self, timeout_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._funnel.wait_idle()
