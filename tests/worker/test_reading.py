@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.worker.cluster_parts import BLOCK, RunningWorker, config, running_worker
+from tests.worker.cluster_parts import BLOCK, RunningWorker, config, files_under, running_worker
 
 from zerohop.errors import ContentLost, ContentNotFound, InvalidRequest, UnderStoreFailed
 from zerohop.model import Segment, WritePolicy, content_id
@@ -238,3 +238,24 @@ async def test_the_report_counts(tmp_path: Path) -> None:
         assert report.hits == {"MEM": 6}
         assert report.worker_id == "w-test"
         assert {tier.name: tier.block_count for tier in report.tiers} == {"MEM": 6, "SSD": 0}
+
+
+async def test_what_was_used_is_demoted_under_pressure(tmp_path: Path) -> None:
+    async with running_worker(tmp_path, settings=config(tmp_path, mem=10 * BLOCK)) as running:
+        hot = await running.write(DATA)
+        for _ in range(2):
+            await running.read(hot.content, len(DATA))
+        for _ in range(12):
+            await running.write(os.urandom(2 * BLOCK))
+            await running.worker.store.quiet()
+        store = running.worker.store
+        assert store.index.cached_bytes(hot.content) == len(DATA)
+        assert (await running.read(hot.content, len(DATA)))[1] == DATA
+        assert running.under_store.reads == 0
+        await store.quiet()
+        for name, folder in running.worker.folders.items():
+            on_disk = {(item.block, item.size_bytes) for item in folder.scan()}
+            assert on_disk == {
+                (copy.block, copy.size_bytes) for copy in store.index.tiers[name].copies.values()
+            }
+            assert files_under(folder.root / "staging") == []
