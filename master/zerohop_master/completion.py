@@ -58,7 +58,7 @@ class _Reopened(Exception):
 async def complete_upload(namespace: Namespace, request: CompleteUpload) -> ObjectResult:
     """See `CompleteUpload`. Sent again after it has succeeded, it answers the object that it made then."""
     _check_order(request.parts)
-    digest = hashlib.blake2b(encode((request.parts, request.min_part_bytes)), digest_size=16).digest()
+    digest = _digest(request)
     for _ in range(_MAX_ATTEMPTS):
         try:
             frozen_version = await _freeze(namespace, request, digest)
@@ -78,6 +78,16 @@ async def complete_upload(namespace: Namespace, request: CompleteUpload) -> Obje
                 await _reopen_after_failure(namespace, request, digest)
             raise
     raise OperationConflict(f"upload {request.upload_id} was reopened again and again")
+
+
+def _digest(request: CompleteUpload) -> bytes:
+    """What tells one completion of an upload from another: checksums follow from the parts, conditions may change."""
+    parts = None if request.parts is None else [(one.number, _bare(one.etag)) for one in request.parts]
+    return hashlib.blake2b(encode((parts, request.min_part_bytes)), digest_size=16).digest()
+
+
+def _bare(etag: str) -> str:
+    return etag.strip('"').lower()
 
 
 def _check_order(parts: Sequence[ListedPart] | None) -> None:
@@ -145,7 +155,7 @@ def chosen_parts(
         chosen = []
         for one in listed:
             part = by_number.get(one.number)
-            if part is None or part.etag != one.etag.strip('"').lower():
+            if part is None or part.etag != _bare(one.etag):
                 raise InvalidPart(
                     f"part {one.number} was not uploaded, or has another ETag", part=str(one.number)
                 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
+from collections.abc import Iterator
 from typing import Final
 
 from zerohop.clock import Clock
@@ -13,11 +16,12 @@ from zerohop_master.kv.interface import Lease
 from zerohop_master.namespace import Namespace
 from zerohop_master.sweep import Sweep
 from zerohop_master.upkeep import Upkeep
-from zerohop_master.worker_calls import WorkerCalls
+from zerohop_master.worker_calls import ContentStore
 from zerohop_master.workers import Workers
 
 __all__ = ["Housekeeping"]
 
+_log = logging.getLogger(__name__)
 _LEASE: Final = "housekeeping"
 _LEASE_TTL_S: Final = 60.0
 _MAX_BATCHES: Final = 100
@@ -32,7 +36,7 @@ class Housekeeping:
         namespace: Namespace,
         workers: Workers,
         cluster: Cluster,
-        calls: WorkerCalls,
+        calls: ContentStore,
         clock: Clock,
         *,
         grace_s: float,
@@ -46,6 +50,8 @@ class Housekeeping:
         self._collector = Collector(namespace, calls, grace_s)
         self._sweep = Sweep(namespace, calls)
         self._upkeep = Upkeep(namespace)
+        self._held: Lease | None = None
+        self._renew_at_s = 0.0
 
     async def expire(self) -> None:
         """Gives up workers and readers that were silent for too long."""
@@ -57,6 +63,10 @@ class Housekeeping:
         lease = await self._lease()
         if lease is None:
             return
+        with self._giving_up_a_lost_lease():
+            await self._collect(lease)
+
+    async def _collect(self, lease: Lease) -> None:
         for _ in range(_MAX_BATCHES):
             if not await self._upkeep.run_once(lease, self._namespace.now_ms()):
                 break
@@ -71,6 +81,10 @@ class Housekeeping:
         lease = await self._lease()
         if lease is None:
             return
+        with self._giving_up_a_lost_lease():
+            await self._sweep_all(lease)
+
+    async def _sweep_all(self, lease: Lease) -> None:
         for _ in range(_MAX_BATCHES):
             if not await self._sweep.drop_results(lease, self._namespace.now_ms()):
                 break
@@ -78,7 +92,24 @@ class Housekeeping:
             await self._sweep.sweep_worker(lease, worker, self._workers.membership.live())
 
     async def _lease(self) -> Lease | None:
+        """The lease, renewed by a commit only when a third of its time is over: an idle cluster should not write.
+
+        One that was lost in between is found out by the first commit that depends on it.
+        """
+        now_s = self._clock.monotonic_s()
+        if self._held is None or now_s >= self._renew_at_s:
+            self._held = None
+            try:
+                self._held = await self._namespace.store.lease(_LEASE, self._holder, _LEASE_TTL_S)
+            except LeaseLost:
+                return None
+            self._renew_at_s = now_s + _LEASE_TTL_S / 3
+        return self._held
+
+    @contextlib.contextmanager
+    def _giving_up_a_lost_lease(self) -> Iterator[None]:
         try:
-            return await self._namespace.store.lease(_LEASE, self._holder, _LEASE_TTL_S)
+            yield
         except LeaseLost:
-            return None
+            self._held = None
+            _log.info("another master does the housekeeping now")

@@ -180,9 +180,7 @@ def _delete(
 ) -> DeleteOutcome:
     """The outcome without its key: a thousand long keys would not fit into the row that records the result."""
     if target.version_id and target.version_id != NULL_VERSION:
-        return DeleteOutcome(
-            key=target.key, version_id=target.version_id
-        )  # a missing version is deleted already
+        return DeleteOutcome(key="")  # a version that is not there is deleted already
     try:
         check_expected(row, target.expected_version)
     except Conflict as error:

@@ -26,7 +26,7 @@ __all__ = ["Sweep"]
 _log = logging.getLogger(__name__)
 _TOMBSTONE_MS: Final = 24 * 3600 * 1000
 _RESULTS_KEPT_MS: Final = 3600 * 1000
-_BATCH: Final = 1000
+_BATCH: Final = 2000
 
 
 class Sweep:

@@ -29,6 +29,10 @@ class ContentStore(Protocol):
         """See `ListContents`."""
         ...
 
+    async def forget_all_but(self, workers: Sequence[WorkerInfo]) -> None:
+        """Only these workers will be called from now on."""
+        ...
+
 
 class WorkerCalls:
     """Implements `ContentStore` by RPC, with one client for each address that was called."""
@@ -49,7 +53,7 @@ class WorkerCalls:
         return await self._client(worker).call(request, timeout_s=_TIMEOUT_S, idempotent=True)
 
     async def forget_all_but(self, workers: Sequence[WorkerInfo]) -> None:
-        """Closes the connections to workers that are gone."""
+        """See `ContentStore.forget_all_but`: closes the other connections."""
         wanted = {_address(worker) for worker in workers}
         for address in [address for address in self._clients if address not in wanted]:
             await self._clients.pop(address).close()

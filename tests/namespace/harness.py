@@ -59,6 +59,9 @@ class FakeContents:
         )
         return ContentPage(contents=tuple(old[:3]), next_after=old[2] if len(old) > 3 else b"")
 
+    async def forget_all_but(self, workers: Sequence[WorkerInfo]) -> None:
+        """There are no connections."""
+
 
 class Harness:
     """One master's namespace; `another` gives a second one on the same store."""
