@@ -100,7 +100,7 @@ def _from_query(request: RawRequest, prefix: str, region: str | None) -> SignedR
             continue
         if name in query:  # a repeated one could be read one way here and another way elsewhere
             raise S3Error("InvalidArgument", f"Duplicate query parameter {name}", ArgumentName=name)
-        query[name] = unquote_plus(value)
+        query[name] = unquote_plus(value) if "%" in value or "+" in value else value
     if "X-Amz-Algorithm" in query:
         return parse_query_v4(request, query, prefix, region)
     if not query.get("AWSAccessKeyId"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 __all__ = [
@@ -20,7 +21,6 @@ __all__ = [
 ]
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*\Z")
-_TO_FOLD = re.compile(r"^\s|\s$|\s\s|[\t\r\n]")
 
 
 def canonical_path(path: str) -> str:
@@ -50,14 +50,19 @@ def canonical_queries(query: str, *, without: str | None = None) -> Iterator[str
 
 
 def _encoded(text: str) -> str:
-    if _UNRESERVED.match(text):
-        return text
+    return text if _UNRESERVED.match(text) else _encoded_anew(text)
+
+
+@lru_cache(
+    maxsize=512
+)  # presigned requests repeat their credentials; the request line bounds an entry to 8 KiB
+def _encoded_anew(text: str) -> str:
     return quote(unquote_to_bytes(text.replace("+", " ")), safe="-_.~")
 
 
 def fold(value: str) -> str:
     """A header's value without leading and trailing blanks, runs of blanks made one."""
-    return " ".join(value.split()) if _TO_FOLD.search(value) else value
+    return " ".join(value.split()) if " " in value or "\t" in value else value
 
 
 def canonical_headers(headers: Mapping[str, str], names: list[str], host: str) -> str:

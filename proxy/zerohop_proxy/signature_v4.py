@@ -62,7 +62,9 @@ class SignedV4:
             check_skew(self.time_s, now)
         else:
             self._check_expiry(self.expires_s, now)
-        signing = ChunkSigning(key, scope, self.timestamp, self.signature)
+        signing = None
+        if self.content_sha256.startswith("STREAMING-"):
+            signing = ChunkSigning(key, scope, self.timestamp, self.signature)
         return verified_payload(self.access_key, self.request.headers, self.content_sha256, signing)
 
     def _matches_as_sent(self, key: bytes, scope: str) -> bool:

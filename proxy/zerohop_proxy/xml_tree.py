@@ -19,6 +19,7 @@ __all__ = ["MAX_BODY_BYTES", "Node", "parse_xml"]
 MAX_BODY_BYTES = 8 * 1024**2
 """Room for 10,000 parts with every checksum, and for 1000 keys of 1024 bytes each all escaped."""
 
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _MAX_DEPTH = 8  # the deepest body that we parse has 4 levels
 _MAX_ELEMENTS = 150_000  # 10,000 parts with 12 checksums, and room
 
@@ -79,9 +80,11 @@ def parse_xml(body: bytes, root_tag: str) -> Node:
     if len(body) > MAX_BODY_BYTES:
         raise S3Error("MaxMessageLengthExceeded", MaxMessageLengthBytes=str(MAX_BODY_BYTES))
     builder = _Builder()
+    # A declared encoding is overridden: expat would ask Python for a codec of any name that a client writes.
+    encoding = "utf-16" if body.startswith(_UTF16_MARKS) else "utf-8"
     try:
         parser = DefusedXMLParser(
-            target=builder, forbid_dtd=True, forbid_entities=True, forbid_external=True
+            target=builder, encoding=encoding, forbid_dtd=True, forbid_entities=True, forbid_external=True
         )
         parser.feed(body)
         parser.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from zerohop import errors as domain
 from zerohop_proxy import s3_errors
 from zerohop_proxy.s3_error_table import S3_ERRORS
@@ -56,7 +57,9 @@ def test_a_subclass_unknown_to_the_table_takes_its_base() -> None:
 
 
 def test_the_failed_condition_is_named() -> None:
-    assert from_domain_error(domain.PreconditionFailed(condition="If-Match")).elements == {"Condition": "If-Match"}
+    assert from_domain_error(domain.PreconditionFailed(condition="If-Match")).elements == {
+        "Condition": "If-Match"
+    }
 
 
 def test_an_unknown_code_is_a_defect() -> None:

@@ -13,6 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
+
 from zerohop_proxy.authorization import Anonymous, parse_authorization, verify
 from zerohop_proxy.raw_request import RawRequest
 from zerohop_proxy.s3_errors import S3Error
@@ -54,7 +55,10 @@ def test_published_example() -> None:
     }
     assert authenticate(raw("GET", "/awsexamplebucket1/photos/puppy.jpg", headers)) == KEY
     assert code_of(raw("GET", "/awsexamplebucket1/photos/puppy2.jpg", headers)) == "SignatureDoesNotMatch"
-    assert code_of(raw("GET", "/awsexamplebucket1/photos/puppy.jpg", headers), now=NOW + 901) == "RequestTimeTooSkewed"
+    assert (
+        code_of(raw("GET", "/awsexamplebucket1/photos/puppy.jpg", headers), now=NOW + 901)
+        == "RequestTimeTooSkewed"
+    )
 
 
 def boto_connection() -> Any:
