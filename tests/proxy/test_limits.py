@@ -11,6 +11,8 @@ import pytest
 from tests.inprocess import InProcessCluster, in_process_cluster
 from tests.proxy.raw_http import RawConnection
 
+from zerohop_proxy.sendfile import TransportSender
+
 _PUT = "PUT /bucket/key HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n"
 
 
@@ -159,3 +161,25 @@ async def test_the_access_log_has_a_line_for_each_request(caplog: pytest.LogCapt
     assert shown[1] == ("PUT", "/bucket/key", 200, 0)
     assert shown[2][:3] == ("GET", "/bucket/key", got.status)
     assert lines[2]["request"] == got.headers["x-amz-request-id"]
+
+
+@pytest.mark.parametrize("has_descriptors", [True, False])
+async def test_through_the_transport_as_under_tls(
+    cluster: InProcessCluster, raw: RawConnection, monkeypatch: pytest.MonkeyPatch, has_descriptors: bool
+) -> None:
+    monkeypatch.setattr("zerohop_proxy.body_out.SocketSender", TransportSender)
+    if not has_descriptors:
+        (cluster.folder / "blocks.sock").unlink()
+    body = os.urandom(9_000_001)
+    await raw.request("PUT /bucket/key HTTP/1.1", body=body)
+    assert (await raw.request("GET /bucket/key HTTP/1.1")).body == body
+
+
+async def test_an_expected_empty_body(raw: RawConnection) -> None:
+    await raw.send(
+        "PUT /bucket/key HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n"
+    )
+    statuses = [(await raw.response("PUT")).status]
+    if statuses == [100]:
+        statuses.append((await raw.response("PUT")).status)
+    assert statuses[-1] == 200
