@@ -75,8 +75,9 @@ class Origin(Record, frozen=True):
 class ObjectRecord(Record, frozen=True):
     """One version of an object, or a delete marker. The key is that of the row, repeated here for the reader.
 
-    The bytes stand in exactly one of three places: in `segments` (a short list), in the rows of `manifest` (a long
-    one), or, where `inline` is set, in a metadata row of their own, which a lookup returns along with the record.
+    The bytes are listed in `segments` (a short list), or else in the rows of `manifest` (a long one); or, where
+    `inline` is set, they stand in a metadata row of their own, which a lookup returns along with the record. An
+    object made by a multipart upload has a `manifest` in any case: it owns the references to the contents.
     """
 
     key: str
