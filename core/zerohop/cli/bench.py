@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 import uvloop
 
+from zerohop.cli.bench_peers import peers
 from zerohop.cli.cluster_options import Target, as_json, find_cluster
 from zerohop.cli.data_folder import read_running_cluster
 from zerohop.errors import InvalidRequest, NotFound, PeerUnavailable
@@ -37,6 +38,9 @@ class _Place(NamedTuple):
 @click.group()
 def bench() -> None:
     """Measure this cluster on this machine."""
+
+
+bench.add_command(peers)
 
 
 @bench.command()
