@@ -148,11 +148,12 @@ class PartRecord(Record, frozen=True):
 
 
 class Credential(Record, frozen=True):
-    """One access key of a user."""
+    """One access key of a user, good until `expires_ms` (0: for ever) while it is enabled."""
 
     access_key: str
     secret_key: str
     enabled: bool = True
+    expires_ms: int = 0
 
 
 class UserRecord(Record, frozen=True):
@@ -218,6 +219,8 @@ class ClusterSettings(Record, frozen=True):
     heartbeat_s: float
     lost_after_s: float
     orphan_after_s: float
+    # Workers that hold an `async_through` content on disk before it is acknowledged.
+    async_replicas: int = 2
 
 
 def content_id(session: bytes, number: int, block_size_bytes: int) -> bytes:

@@ -102,6 +102,9 @@ def _others(
     return {name: _of_namespace(namespace, function) for name, function in functions.items()} | {
         m.AddUser: users.add,
         m.RemoveUser: users.remove,
+        m.AddKey: users.add_key,
+        m.ChangeKey: users.change_key,
+        m.RemoveKey: users.remove_key,
         m.ListUsers: users.all,
         m.RegisterWorker: workers.register,
         m.UnregisterWorker: workers.unregister,

@@ -6,6 +6,7 @@ none of them is there. Every change also writes the generation row, whose versio
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -13,11 +14,14 @@ import msgspec
 from zerohop.errors import AccessDenied, InvalidRequest, UserAlreadyExists, UserNotFound
 from zerohop.model import ADMIN, ANONYMOUS, Caller, Credential, Record, UserRecord
 from zerohop.rpc.master_api import (
+    AddKey,
     AddUser,
+    ChangeKey,
     Empty,
     GetCredential,
     GetUsersById,
     ListUsers,
+    RemoveKey,
     RemoveUser,
     UserPage,
     UserResult,
@@ -32,6 +36,8 @@ __all__ = ["Users"]
 
 _MAX_USERS: Final = 10_000
 """A listing answers all users at once, in one message."""
+_MAX_KEYS: Final = 16
+"""Of one user: two are enough to rotate, a few more to tell programs apart; a listing carries them all."""
 
 
 class _Generation(Record, frozen=True):
@@ -62,34 +68,77 @@ class Users:
             rows = await transaction.get(*_index_keys(user))
             if any(row is not None for row in rows):
                 raise UserAlreadyExists(f"name, access key or canonical id of {user.name!r} is taken")
-            sealed = tuple(
-                msgspec.structs.replace(c, secret_key=self._box.seal(c.secret_key, c.access_key))
-                for c in user.credentials
-            )
+            sealed = tuple(self._sealed(credential) for credential in user.credentials)
             stored = msgspec.structs.replace(user, credentials=sealed, created_ms=self._namespace.now_ms())
             transaction.put(keys.user_by_name(user.name), USER.encode(stored))
             for index_key in _index_keys(user)[1:]:
-                transaction.put(index_key, b"\x01" + user.name.encode())
+                transaction.put(index_key, _pointer(user.name))
             await _change_generation(transaction, +1)
             return UserResult(user=_blanked(stored), generation=0)
 
-        result = await self._namespace.mutate(request, request.mutation, body, "users")
-        return msgspec.structs.replace(result, generation=(await self.generation())[0])
+        return await self._changed(request, body)
 
     async def remove(self, request: RemoveUser) -> Empty:
         """See `RemoveUser`."""
         _check_admin(request.caller)
 
         async def body(transaction: Transaction) -> Empty:
-            row = await transaction.get_one(keys.user_by_name(request.name))
-            if row is None:
-                raise UserNotFound(f"there is no user {request.name!r}")
-            for index_key in _index_keys(USER.decode(row.value)):
+            for index_key in _index_keys(await _user_named(transaction, request.name)):
                 transaction.delete(index_key)
             await _change_generation(transaction, -1)
             return Empty()
 
         return await self._namespace.mutate(request, request.mutation, body, "users")
+
+    async def add_key(self, request: AddKey) -> UserResult:
+        """See `AddKey`."""
+        _check_admin(request.caller)
+
+        async def body(transaction: Transaction) -> UserResult:
+            user = await _user_named(transaction, request.name)
+            index_key = keys.user_by_access_key(request.credential.access_key)
+            if await transaction.get_one(index_key) is not None:
+                raise UserAlreadyExists(f"the access key {request.credential.access_key!r} is taken")
+            transaction.put(index_key, _pointer(user.name))
+            _checked(msgspec.structs.replace(user, credentials=(*user.credentials, request.credential)))
+            return await _replace_keys(
+                transaction, user, (*user.credentials, self._sealed(request.credential))
+            )
+
+        return await self._changed(request, body)
+
+    async def change_key(self, request: ChangeKey) -> UserResult:
+        """See `ChangeKey`."""
+        _check_admin(request.caller)
+
+        def changed(credential: Credential) -> Credential:
+            if request.enabled is not None:
+                credential = msgspec.structs.replace(credential, enabled=request.enabled)
+            if request.expires_ms is not None:
+                credential = msgspec.structs.replace(credential, expires_ms=request.expires_ms)
+            return credential
+
+        async def body(transaction: Transaction) -> UserResult:
+            user = await _user_with_key(transaction, request.access_key)
+            credentials = tuple(
+                changed(credential) if credential.access_key == request.access_key else credential
+                for credential in user.credentials
+            )
+            return await _replace_keys(transaction, user, credentials)
+
+        return await self._changed(request, body)
+
+    async def remove_key(self, request: RemoveKey) -> UserResult:
+        """See `RemoveKey`."""
+        _check_admin(request.caller)
+
+        async def body(transaction: Transaction) -> UserResult:
+            user = await _user_with_key(transaction, request.access_key)
+            transaction.delete(keys.user_by_access_key(request.access_key))
+            left = tuple(c for c in user.credentials if c.access_key != request.access_key)
+            return await _replace_keys(transaction, user, left)
+
+        return await self._changed(request, body)
 
     async def all(self, request: ListUsers) -> UserPage:
         """See `ListUsers`."""
@@ -121,11 +170,50 @@ class Users:
         bare = tuple(msgspec.structs.replace(user, credentials=()) for user in users)
         return UserPage(users=bare, generation=generation)
 
+    def _sealed(self, credential: Credential) -> Credential:
+        secret_key = self._box.seal(credential.secret_key, credential.access_key)
+        return msgspec.structs.replace(credential, secret_key=secret_key)
+
+    async def _changed(
+        self,
+        request: AddUser | AddKey | ChangeKey | RemoveKey,
+        body: Callable[[Transaction], Awaitable[UserResult]],
+    ) -> UserResult:
+        result = await self._namespace.mutate(request, request.mutation, body, "users")
+        return msgspec.structs.replace(result, generation=(await self.generation())[0])
+
     async def _users_at(self, index_keys: list[bytes]) -> list[UserRecord]:
         store = self._namespace.store
         found = [row for row in await store.get(index_keys) if row is not None]
         rows = await store.get([keys.USERS_BY_NAME + row.value[1:] for row in found])
         return [USER.decode(row.value) for row in rows if row is not None]
+
+
+async def _user_named(transaction: Transaction, name: str) -> UserRecord:
+    row = await transaction.get_one(keys.user_by_name(name))
+    if row is None:
+        raise UserNotFound(f"there is no user {name!r}")
+    return USER.decode(row.value)
+
+
+async def _user_with_key(transaction: Transaction, access_key: str) -> UserRecord:
+    row = await transaction.get_one(keys.user_by_access_key(access_key))
+    if row is None:
+        raise UserNotFound(f"there is no access key {access_key!r}")
+    return await _user_named(transaction, row.value[1:].decode())
+
+
+async def _replace_keys(
+    transaction: Transaction, user: UserRecord, credentials: tuple[Credential, ...]
+) -> UserResult:
+    changed = _checked(msgspec.structs.replace(user, credentials=credentials))
+    transaction.put(keys.user_by_name(user.name), USER.encode(changed))
+    await _change_generation(transaction, 0)
+    return UserResult(user=_blanked(changed), generation=0)
+
+
+def _pointer(name: str) -> bytes:
+    return b"\x01" + name.encode()
 
 
 def _index_keys(user: UserRecord) -> list[bytes]:
@@ -155,6 +243,10 @@ def _checked(user: UserRecord) -> UserRecord:
         access_keys
     ):
         raise InvalidRequest("each credential of a user has an access key of its own, and a secret key")
+    if len(access_keys) > _MAX_KEYS:
+        raise InvalidRequest(f"a user has at most {_MAX_KEYS} access keys")
+    if any(credential.expires_ms < 0 for credential in user.credentials):
+        raise InvalidRequest("a key expires at a time after 1970, or never")
     return user
 
 
@@ -164,7 +256,5 @@ def _check_admin(caller: Caller) -> None:
 
 
 def _blanked(user: UserRecord) -> UserRecord:
-    credentials = tuple(
-        Credential(access_key=c.access_key, secret_key="", enabled=c.enabled) for c in user.credentials
-    )
+    credentials = tuple(msgspec.structs.replace(c, secret_key="") for c in user.credentials)
     return msgspec.structs.replace(user, credentials=credentials)

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import secrets
-import string
 
 import click
 
 from zerohop.cli.cluster_options import as_json, on_cluster
+from zerohop.cli.user_key import key, new_credential, show_secret
 from zerohop.client.objects import ObjectClient
 from zerohop.errors import InvalidRequest
-from zerohop.model import ADMIN, Credential, UserRecord
+from zerohop.model import ADMIN, UserRecord
 from zerohop.rpc.master_api import AddUser, ListUsers, RemoveUser
 from zerohop.rpc.mutation import new_mutation_id
 
 __all__ = ["user"]
 
-_ACCESS_KEY_CHARACTERS = string.ascii_uppercase + "234567"
-_ACCESS_KEY_LENGTH = 20
-_SECRET_KEY_BYTES = 30  # 40 characters of base64, as long as AWS's
 _CANONICAL_ID_BYTES = 32  # 64 hexadecimal digits, as AWS's
-
-_MIN_SECRET_KEY_LENGTH = 8
-_MAX_KEY_LENGTH = 128
 
 
 @click.group()
 def user() -> None:
-    """Add, list and remove the users who may sign S3 requests."""
+    """Add, list and remove the users who may sign S3 requests, and their access keys."""
+
+
+user.add_command(key)
 
 
 @user.command()
@@ -50,46 +47,27 @@ async def add(
     json_output: bool,
 ) -> None:
     """Add a user. The secret key is printed once, here: it cannot be shown again."""
-    key = access_key or "".join(secrets.choice(_ACCESS_KEY_CHARACTERS) for _ in range(_ACCESS_KEY_LENGTH))
-    secret = secret_key or secrets.token_urlsafe(_SECRET_KEY_BYTES)
-    _check(name, key, secret)
+    if not name or not name.isprintable():
+        raise InvalidRequest("a user needs a name of printable characters")
+    credential = new_credential(access_key, secret_key)
     record = UserRecord(
         name=name,
         canonical_id=canonical_id or secrets.token_hex(_CANONICAL_ID_BYTES),
         display_name=display_name or name,
         email=email,
-        credentials=(Credential(access_key=key, secret_key=secret),),
+        credentials=(credential,),
     )
     request = AddUser(caller=ADMIN, user=record, mutation=new_mutation_id())
     added = (await objects.client.call(request)).user
     facts = {
         "name": added.name,
-        "access_key": key,
-        "secret_key": secret,
+        "access_key": credential.access_key,
+        "secret_key": credential.secret_key,
         "display_name": added.display_name,
         "email": added.email,
         "canonical_id": added.canonical_id,
     }
-    if json_output:
-        click.echo(as_json(facts))
-        return
-    for field, value in facts.items():
-        if value:
-            click.echo(f"{field:<14} {value}")
-    click.echo("Keep the secret key now: it cannot be shown again.", err=True)
-
-
-def _check(name: str, access_key: str, secret_key: str) -> None:
-    """Raises InvalidRequest for what no signature could carry."""
-    if not name or not name.isprintable():
-        raise InvalidRequest("a user needs a name of printable characters")
-    # The access key stands in `Credential=KEY/date/region/...` and in `AWS KEY:signature`.
-    if len(access_key) > _MAX_KEY_LENGTH or not all(
-        c.isascii() and (c.isalnum() or c in "-_.") for c in access_key
-    ):
-        raise InvalidRequest(f"an access key has up to {_MAX_KEY_LENGTH} letters, digits, '-', '_' and '.'")
-    if not _MIN_SECRET_KEY_LENGTH <= len(secret_key) <= _MAX_KEY_LENGTH:
-        raise InvalidRequest(f"a secret key has {_MIN_SECRET_KEY_LENGTH} to {_MAX_KEY_LENGTH} characters")
+    show_secret(facts, json_output=json_output)
 
 
 @user.command("list")

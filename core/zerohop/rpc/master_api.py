@@ -19,6 +19,7 @@ from zerohop.model import (
     BucketRecord,
     Caller,
     ClusterSettings,
+    Credential,
     ObjectRecord,
     PartRecord,
     Record,
@@ -445,6 +446,33 @@ class RemoveUser(Request[Empty], tag="remove_user", kw_only=True):
     mutation: bytes
 
 
+class AddKey(Request[UserResult], tag="add_key", kw_only=True):
+    """One more access key for a user. Raises UserNotFound, UserAlreadyExists (access key taken), InvalidRequest."""
+
+    caller: Caller
+    name: str
+    credential: Credential
+    mutation: bytes
+
+
+class ChangeKey(Request[UserResult], tag="change_key", kw_only=True):
+    """Enable or disable an access key, or say when it expires (0: never); None leaves as it is. Raises UserNotFound."""
+
+    caller: Caller
+    access_key: str
+    enabled: bool | None = None
+    expires_ms: int | None = None
+    mutation: bytes
+
+
+class RemoveKey(Request[UserResult], tag="remove_key", kw_only=True):
+    """Raises UserNotFound. The user stays, also without any key."""
+
+    caller: Caller
+    access_key: str
+    mutation: bytes
+
+
 class ListUsers(Request[UserPage], tag="list_users", kw_only=True):
     """All users by name, with their secret keys blanked."""
 
@@ -511,6 +539,8 @@ class ClusterView(Record, frozen=True):
     settings: ClusterSettings
     workers: tuple[WorkerInfo, ...]
     user_count: int
+    # Workers that belong to the cluster, live or lost; those that said good-bye do not.
+    worker_count: int = 0
 
 
 class ProxyHeartbeat(Request[ClusterView], tag="proxy_heartbeat", kw_only=True):
