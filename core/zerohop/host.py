@@ -12,8 +12,13 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NETWORK_NAMESPACE = Path("/proc/self/ns/net")
 
 
+def host_id(configured: str = "") -> str:
+    """`configured` where that is given, else what `_found_out` says of this process."""
+    return configured or _found_out()
+
+
 @cache
-def host_id() -> str:
+def _found_out() -> str:
     """Equal for processes of one machine and boot and one network namespace; different for all others.
 
     A host name would not do: containers of one pod share it, and cloned machines do too. That two processes have

@@ -85,6 +85,7 @@ class Cluster:
             settings=self._namespace.settings,
             workers=self._workers.membership.live(),
             user_count=user_count,
+            worker_count=self._workers.membership.count(),
         )
 
     async def _count(self, prefix: bytes) -> int:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from zerohop.model import TierUse, WorkerInfo
 from zerohop_master.rows import NodeRow
 
@@ -77,9 +79,10 @@ class Membership:
     def left(self, worker_id: str, session: bytes) -> None:
         """An orderly good-bye; one of an older session says nothing."""
         member = self._members.get(worker_id)
-        if member is not None and member.node.session == session and member.live:
+        if member is not None and member.node.session == session:
+            self.view_version += member.live
             member.live = False
-            self.view_version += 1
+            member.node = msgspec.structs.replace(member.node, left=True)
 
     def expire(self, now_s: float) -> list[str]:
         """Gives up those that were silent for too long; answers their ids."""
@@ -96,6 +99,10 @@ class Membership:
     def workers(self) -> tuple[WorkerInfo, ...]:
         """All workers, lost ones too, by id."""
         return tuple(_info(self._members[worker_id]) for worker_id in sorted(self._members))
+
+    def count(self) -> int:
+        """How many workers are live or lost, and so expected back; those that said good-bye are not."""
+        return sum(member.live or not member.node.left for member in self._members.values())
 
     def live(self) -> tuple[WorkerInfo, ...]:
         """The workers that proxies may use, by id."""

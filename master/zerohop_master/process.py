@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
@@ -13,8 +12,10 @@ from typing import Final
 from zerohop.clock import Clock, SystemClock
 from zerohop.config import MasterConfig
 from zerohop.errors import StoreFailed
+from zerohop.host import host_id
 from zerohop.model import ClusterSettings
 from zerohop.rpc.server import RpcServer
+from zerohop.rpc.tls import rpc_client_tls, rpc_server_tls
 from zerohop.tasks import TaskGroup
 from zerohop_master.api import register_handlers
 from zerohop_master.cluster import Cluster
@@ -54,10 +55,12 @@ async def run(
         server = RpcServer(
             "master",
             config.cluster_secret or None,
-            ssl_context=_server_tls(config),
+            ssl_context=rpc_server_tls(config),
             plaintext_allowed=config.rpc_plaintext,
         )
-        calls = WorkerCalls(config.cluster_secret or None, _client_tls(config))
+        calls = WorkerCalls(
+            config.cluster_secret or None, rpc_client_tls(config), own_host_id=host_id(config.host_id)
+        )
         housekeeping = Housekeeping(namespace, workers, cluster, calls, clock, grace_s=config.grace_s)
         register_handlers(server, namespace, workers, users, cluster, reads_in_turn=True)
         jobs = TaskGroup("master")
@@ -82,6 +85,7 @@ def _settings(config: MasterConfig) -> ClusterSettings:
         heartbeat_s=config.heartbeat_s,
         lost_after_s=config.lost_after_s,
         orphan_after_s=config.orphan_after_s,
+        async_replicas=config.async_replicas,
     )
 
 
@@ -107,24 +111,6 @@ def _data_folder(path: str) -> Path:
     except OSError as error:
         raise StoreFailed(f"cannot create the data folder {folder}: {error.strerror}") from error
     return folder
-
-
-def _server_tls(config: MasterConfig) -> ssl.SSLContext | None:
-    """TLS as the cluster speaks it: both sides show a certificate of the cluster's authority."""
-    if not config.rpc_tls_cert:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=config.rpc_tls_ca)
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_cert_chain(config.rpc_tls_cert, config.rpc_tls_key)
-    return context
-
-
-def _client_tls(config: MasterConfig) -> ssl.SSLContext | None:
-    if not config.rpc_tls_cert:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=config.rpc_tls_ca)
-    context.load_cert_chain(config.rpc_tls_cert, config.rpc_tls_key)
-    return context
 
 
 def _start_jobs(config: MasterConfig, jobs: TaskGroup, housekeeping: Housekeeping) -> None:

@@ -37,7 +37,14 @@ class ContentStore(Protocol):
 class WorkerCalls:
     """Implements `ContentStore` by RPC, with one client for each address that was called."""
 
-    def __init__(self, cluster_secret: str | None = None, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        cluster_secret: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        *,
+        own_host_id: str = "",
+    ) -> None:
+        self._own_host_id = own_host_id or host_id()
         self._cluster_secret = cluster_secret
         self._ssl_context = ssl_context
         self._clients: dict[str, RpcClient] = {}
@@ -54,7 +61,7 @@ class WorkerCalls:
 
     async def forget_all_but(self, workers: Sequence[WorkerInfo]) -> None:
         """See `ContentStore.forget_all_but`: closes the other connections."""
-        wanted = {_address(worker) for worker in workers}
+        wanted = {self._address(worker) for worker in workers}
         for address in [address for address in self._clients if address not in wanted]:
             await self._clients.pop(address).close()
 
@@ -63,7 +70,7 @@ class WorkerCalls:
         await self.forget_all_but(())
 
     def _client(self, worker: WorkerInfo) -> RpcClient:
-        address = _address(worker)
+        address = self._address(worker)
         if not address:
             raise NoWorker(f"worker {worker.worker_id!r} has no address that can be reached from here")
         client = self._clients.get(address)
@@ -74,9 +81,8 @@ class WorkerCalls:
             self._clients[address] = client
         return client
 
-
-def _address(worker: WorkerInfo) -> str:
-    """The Unix socket on this host; it is the only way to a worker that listens on no other."""
-    if worker.unix_address and worker.host_id == host_id():
-        return worker.unix_address
-    return worker.address
+    def _address(self, worker: WorkerInfo) -> str:
+        """The Unix socket on this host; it is the only way to a worker that listens on no other."""
+        if worker.unix_address and worker.host_id == self._own_host_id:
+            return worker.unix_address
+        return worker.address

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import socket
-import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -16,6 +15,7 @@ from zerohop.clock import SystemClock
 from zerohop.config import ProxyConfig
 from zerohop.errors import ConfigError
 from zerohop.model import WritePolicy
+from zerohop.rpc.tls import rpc_client_tls
 from zerohop_proxy.anonymous_access import AnonymousAccess, anonymous_access, is_loopback
 from zerohop_proxy.auth import Authenticator
 from zerohop_proxy.funnel import PREFIX, Funnel
@@ -46,8 +46,9 @@ async def run(config: ProxyConfig, *, ready: Callable[[str], None], stop: asynci
             name=f"proxy-{os.getpid()}",
             address=f"{host}:{port}",
             cluster_secret=config.cluster_secret or None,
-            ssl_context=_client_tls(config),
+            ssl_context=rpc_client_tls(config),
             descriptor_cache_bytes=config.fd_cache_bytes,
+            own_host_id=config.host_id,
         )
     except BaseException:
         listening.close()
@@ -108,14 +109,6 @@ async def _serve(
             await stop.wait()
         finally:
             await server.stop(config.drain_s)
-
-
-def _client_tls(config: ProxyConfig) -> ssl.SSLContext | None:
-    if not config.rpc_tls_cert:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=config.rpc_tls_ca)
-    context.load_cert_chain(config.rpc_tls_cert, config.rpc_tls_key)
-    return context
 
 
 def _listening_socket(config: ProxyConfig) -> socket.socket:

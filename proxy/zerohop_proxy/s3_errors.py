@@ -92,7 +92,11 @@ _CODES: dict[type[domain.ZerohopError], str] = {
 }
 
 # The words of these domain errors are meant for the caller of S3; those of the others speak of our insides.
-_MESSAGE_FOR_CLIENT: tuple[type[domain.ZerohopError], ...] = (domain.InvalidRequest, domain.NotSupported)
+_MESSAGE_FOR_CLIENT: tuple[type[domain.ZerohopError], ...] = (
+    domain.InvalidRequest,
+    domain.NotSupported,
+    domain.ContentLost,  # whoever owns the object must learn that repeating the request is of no use
+)
 
 
 def s3_code(error_class: type[domain.ZerohopError]) -> str:

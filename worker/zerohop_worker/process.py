@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +18,7 @@ from zerohop.rpc.address import Address
 from zerohop.rpc.descriptors import DescriptorServer
 from zerohop.rpc.master_api import RegisterWorker
 from zerohop.rpc.server import RpcServer
+from zerohop.rpc.tls import rpc_client_tls, rpc_server_tls
 from zerohop_worker.identity import Identity
 from zerohop_worker.membership import Membership
 from zerohop_worker.understore.folder import FolderStore
@@ -68,7 +68,7 @@ async def _serve(
         addresses = server.addresses
         registration = RegisterWorker(
             worker_id=worker.worker_id,
-            host_id=host_id(),
+            host_id=host_id(config.host_id),
             address=next((str(item) for item in addresses if not item.is_unix), ""),
             unix_address=next((str(item) for item in addresses if item.is_unix), ""),
             descriptor_path=descriptors.path,
@@ -80,7 +80,7 @@ async def _serve(
             config.master,
             name=f"worker {worker.worker_id}",
             cluster_secret=config.cluster_secret or None,
-            ssl_context=_client_tls(config),
+            ssl_context=rpc_client_tls(config),
         )
         membership = Membership(
             master, registration, worker.contents, worker.under_store, worker.store.index.uses
@@ -126,7 +126,7 @@ async def _listening(
     server = RpcServer(
         f"worker {worker.worker_id}",
         config.cluster_secret or None,
-        ssl_context=_server_tls(config),
+        ssl_context=rpc_server_tls(config),
         plaintext_allowed=config.rpc_plaintext,
     )
     descriptors = DescriptorServer(
@@ -144,21 +144,3 @@ async def _listening(
     finally:
         await descriptors.close()
         await server.close()
-
-
-def _server_tls(config: WorkerConfig) -> ssl.SSLContext | None:
-    """TLS as the cluster speaks it: both sides show a certificate of the cluster's authority."""
-    if not config.rpc_tls_cert:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=config.rpc_tls_ca)
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_cert_chain(config.rpc_tls_cert, config.rpc_tls_key)
-    return context
-
-
-def _client_tls(config: WorkerConfig) -> ssl.SSLContext | None:
-    if not config.rpc_tls_cert:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=config.rpc_tls_ca)
-    context.load_cert_chain(config.rpc_tls_cert, config.rpc_tls_key)
-    return context

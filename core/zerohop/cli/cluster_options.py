@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from zerohop.cli.data_folder import read_running_cluster
 from zerohop.cli.exit_codes import ExitCode
-from zerohop.errors import ConfigError, DeadlineExceeded, NotFound, PeerUnavailable
+from zerohop.errors import DeadlineExceeded, NotFound, PeerUnavailable
 
 if TYPE_CHECKING:
     import ssl
@@ -155,20 +155,12 @@ def _credentials(cluster_secret_file: str | None) -> tuple[str, ssl.SSLContext |
     if not cluster_secret_file and not any(name.startswith("ZEROHOP_CLUSTER_") for name in os.environ):
         return "", None
     from zerohop.config import ProxyConfig, load
+    from zerohop.rpc.tls import rpc_client_tls
 
     shared = {name: value for name, value in os.environ.items() if name.startswith("ZEROHOP_CLUSTER_")}
     flags = {"cluster_secret_file": cluster_secret_file} if cluster_secret_file else {}
     config = load(ProxyConfig, environ=shared, flags=flags).config
-    if not config.rpc_tls_cert:
-        return config.cluster_secret, None
-    import ssl
-
-    try:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=config.rpc_tls_ca)
-        context.load_cert_chain(config.rpc_tls_cert, config.rpc_tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"the certificates of rpc_tls_* cannot be used: {error}") from None
-    return config.cluster_secret, context
+    return config.cluster_secret, rpc_client_tls(config)
 
 
 def as_json(value: Any) -> str:

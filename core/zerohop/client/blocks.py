@@ -10,7 +10,15 @@ from zerohop.client.descriptor_links import DescriptorLinks
 from zerohop.client.open_block import OpenBlock
 from zerohop.client.relay import relay
 from zerohop.client.worker_links import WorkerLinks
-from zerohop.errors import BlockNotFound, OutOfSpace, Overloaded, TransportError
+from zerohop.errors import (
+    BlockNotFound,
+    ContentLost,
+    ContentNotFound,
+    OutOfSpace,
+    Overloaded,
+    TransportError,
+    UnderStoreFailed,
+)
 from zerohop.model import WorkerInfo, block_count
 
 __all__ = ["DESCRIPTOR_CACHE_BYTES", "BlockSource"]
@@ -59,7 +67,7 @@ class BlockSource:
         `count`: how many blocks from there on the reader is going to want; some of the others are opened ahead and
         cached. Any number of tasks that want one block ask the worker once.
         None: no worker passes it to this process as a descriptor, read it by `read`. Raises ContentNotFound,
-        ContentLost, UnderStoreFailed.
+        ContentLost.
         """
         while True:
             if (block := self.cached(content, index)) is not None:
@@ -69,7 +77,7 @@ class BlockSource:
                 worker = self._lender(content, index, holders)
                 if worker is None:
                     return None
-                opening = self._start(worker, content, length, index, count)
+                opening = self._start(worker, content, length, index, count, holders)
             found, block = await opening.join(index)
             if found:
                 return block
@@ -79,7 +87,15 @@ class BlockSource:
         order = self._workers.for_read(content, index, holders)
         return order[0] if order and order[0].worker_id in self._workers.local else None
 
-    def _start(self, worker: WorkerInfo, content: bytes, length: int, index: int, count: int) -> _Opening:
+    def _start(
+        self,
+        worker: WorkerInfo,
+        content: bytes,
+        length: int,
+        index: int,
+        count: int,
+        holders: Collection[str],
+    ) -> _Opening:
         last = min(index + max(1, min(count, _MAX_AHEAD)), block_count(content, length))
         keys = [(content, number) for number in range(index, last)]
         # Blocks that are at hand or on their way are not asked for again; the worker is asked for one run of blocks.
@@ -92,16 +108,22 @@ class BlockSource:
         for key in wanted:
             self._opening[key] = opening
         opening.task = asyncio.create_task(
-            self._run(opening, worker, content, length, wanted), name="open blocks"
+            self._run(opening, worker, content, length, wanted, holders), name="open blocks"
         )
         opening.task.add_done_callback(opening.settle)
         return opening
 
     async def _run(
-        self, opening: _Opening, worker: WorkerInfo, content: bytes, length: int, wanted: list[_Key]
+        self,
+        opening: _Opening,
+        worker: WorkerInfo,
+        content: bytes,
+        length: int,
+        wanted: list[_Key],
+        holders: Collection[str],
     ) -> None:
         try:
-            blocks = await self._ask(worker, content, length, wanted)
+            blocks = await self._ask(worker, content, length, wanted, holders)
             for block in blocks:
                 opening.blocks[block.index] = block
                 if not block.lender.is_broken:
@@ -111,14 +133,24 @@ class BlockSource:
                 del self._opening[key]
 
     async def _ask(
-        self, worker: WorkerInfo, content: bytes, length: int, wanted: list[_Key]
+        self,
+        worker: WorkerInfo,
+        content: bytes,
+        length: int,
+        wanted: list[_Key],
+        holders: Collection[str],
     ) -> list[OpenBlock]:
         """Opened blocks; none when this worker cannot pass them, so that the reader goes by `read`."""
         try:
             link = self._links.get(worker)
             return await link.open(content, length, wanted[0][1], len(wanted), _OPEN_TIMEOUT_S)
-        except (OutOfSpace, Overloaded, BlockNotFound):
+        except (OutOfSpace, Overloaded, BlockNotFound, UnderStoreFailed):
             return []
+        except (ContentNotFound, ContentLost):
+            # Of what is not in the under-store one worker alone does not know; the relay asks them all.
+            if holders:
+                return []
+            raise
         except TransportError:
             self._workers.avoid(worker.worker_id)
             return []

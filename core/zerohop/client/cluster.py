@@ -18,7 +18,6 @@ from zerohop.client.reads import ReadsInFlight
 from zerohop.client.worker_links import WorkerLinks
 from zerohop.client.writers import ContentWriters
 from zerohop.errors import ZerohopError
-from zerohop.host import host_id
 from zerohop.rpc.master_api import ClusterView, GetClusterView, ProxyHeartbeat
 from zerohop.rpc.message import Request
 
@@ -68,16 +67,20 @@ class ClusterClient:
         heartbeat: bool = True,
         timeout_s: float = 10.0,
         descriptor_cache_bytes: int = DESCRIPTOR_CACHE_BYTES,
+        own_host_id: str = "",
     ) -> Self:
         """Connects to the first of `masters` that answers within `timeout_s` and takes its view of the cluster.
 
         `name` appears in reports, as does `address` (where a proxy serves). `heartbeat=False` is for a client that
         holds no read open for long: it takes the view when it needs it, and the reports do not show it.
-        `descriptor_cache_bytes` bounds the blocks whose descriptors are kept.
+        `descriptor_cache_bytes` bounds the blocks whose descriptors are kept. `own_host_id` is the host that this
+        process counts as, where that is configured.
         Raises PeerUnavailable, IncompatiblePeer, PeerRejected, ConfigError.
         """
         master = MasterLink(masters, name=name, cluster_secret=cluster_secret, ssl_context=ssl_context)
-        workers = WorkerLinks(name=name, cluster_secret=cluster_secret, ssl_context=ssl_context)
+        workers = WorkerLinks(
+            name=name, cluster_secret=cluster_secret, ssl_context=ssl_context, own_host_id=own_host_id
+        )
         client = cls(
             master,
             workers,
@@ -126,7 +129,7 @@ class ClusterClient:
         if self._beats:
             request = ProxyHeartbeat(
                 proxy_id=self._identity,
-                host_id=host_id(),
+                host_id=self.workers.own_host_id,
                 address=self._address,
                 version=__version__,
                 # With the longest time that the message may be under way: too old an age only delays a collection.

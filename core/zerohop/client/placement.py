@@ -55,5 +55,9 @@ def read_order(
 def write_order(
     workers: Sequence[WorkerInfo], token: bytes, *, local: Collection[str] = (), avoid: Collection[str] = ()
 ) -> list[WorkerInfo]:
-    """The workers to offer a new content, best first: those of this host, then by rendezvous of a random `token`."""
-    return read_order(workers, token, local=local, avoid=avoid)
+    """The workers to offer a new content, best first: those of this host, then by rendezvous of a random `token`.
+
+    Those that are on their way out come last: they are asked when nobody else is left.
+    """
+    order = read_order(workers, token, local=local, avoid=avoid)
+    return sorted(order, key=lambda worker: worker.draining)

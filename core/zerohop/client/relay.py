@@ -61,12 +61,30 @@ async def relay(
                 if isinstance(error, TransportError):
                     workers.avoid(worker.worker_id)
         assert failure is not None, "there was a candidate, and it neither failed nor delivered"
+        _raise_if_lost(workers, failure, content, holders)
         pause_s = next(pauses)
         if not isinstance(failure, TransportError) or loop.time() + pause_s - progress_at > _PATIENCE_S:
             raise failure
         await asyncio.sleep(pause_s)
         if workers.refresh is not None:
             await workers.refresh()
+
+
+def _raise_if_lost(
+    workers: WorkerLinks, failure: ZerohopError, content: bytes, holders: Collection[str]
+) -> None:
+    """Nobody has it, and those who held it alone are gone or have it no more: it is lost, and that is what to say."""
+    if not holders or not isinstance(failure, ContentNotFound | ContentLost):
+        return
+    live = {worker.worker_id for worker in workers.all}
+    gone = sorted(holder for holder in holders if holder not in live)
+    where = (
+        f"lost worker{'s' if len(gone) > 1 else ''} {', '.join(gone)}" if gone else "a worker that restarted"
+    )
+    raise ContentLost(
+        f"the bytes were written without waiting for the under-store, and their only copies were on {where}",
+        content=content.hex(),
+    ) from failure
 
 
 async def _candidates(
@@ -102,7 +120,7 @@ def _more_telling(known: ZerohopError | None, new: ZerohopError, holders: Collec
     """
 
     def weight(error: ZerohopError) -> int:
-        if isinstance(error, ContentNotFound):
+        if isinstance(error, ContentNotFound | ContentLost):
             return 0 if holders else 3
         return 1 if isinstance(error, TransportError) else 2
 

@@ -41,8 +41,16 @@ class WorkerLinks:
     Invariant: a client in `_clients` is for the address in `_addresses`; one whose worker has gone or moved is closed.
     """
 
-    def __init__(self, *, name: str, cluster_secret: str | None, ssl_context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        cluster_secret: str | None,
+        ssl_context: ssl.SSLContext | None,
+        own_host_id: str = "",
+    ) -> None:
         self.name = name
+        self.own_host_id = host_id(own_host_id)
         self._secret = cluster_secret
         self._ssl = ssl_context
         self._workers: tuple[WorkerInfo, ...] = ()
@@ -58,7 +66,7 @@ class WorkerLinks:
         """Takes the live workers of a new view."""
         if self._workers == workers:
             return
-        own = host_id()
+        own = self.own_host_id
         self._workers = tuple(worker for worker in workers if worker.live)
         self._local = frozenset(
             worker.worker_id for worker in self._workers if worker.host_id == own and worker.descriptor_path
@@ -93,8 +101,7 @@ class WorkerLinks:
 
     def for_write(self, token: bytes) -> list[WorkerInfo]:
         """Workers to offer a content, best first."""
-        own = host_id()
-        local = [worker.worker_id for worker in self._workers if worker.host_id == own]
+        local = [worker.worker_id for worker in self._workers if worker.host_id == self.own_host_id]
         return write_order(self._workers, token, local=local, avoid=self._avoided_now())
 
     def client(self, worker_id: str) -> RpcClient:

@@ -8,15 +8,32 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Protocol
 
 from zerohop.client.worker_links import WorkerLinks
-from zerohop.errors import DeadlineExceeded, NoWorker, Overloaded, PeerUnavailable, ZerohopError
+from zerohop.errors import (
+    DeadlineExceeded,
+    NoWorker,
+    Overloaded,
+    PeerUnavailable,
+    SessionFenced,
+    TransportError,
+    ZerohopError,
+)
 from zerohop.model import WorkerInfo, WritePolicy
 from zerohop.rpc.master_api import NewContent
+from zerohop.rpc.streams import StreamSink
 from zerohop.rpc.worker_api import ContentWritten, DiscardContents, WriteContent
 
-__all__ = ["ContentSink", "ContentWriters", "new_content"]
+__all__ = ["REPEAT_BYTES", "ContentSink", "ContentWriters", "new_content"]
 
 _STALL_S = 60.0
-"""A worker that takes no byte for so long, or does not confirm the end, has failed."""
+"""A worker that takes no byte for so long, or does not confirm the end, has failed. One that does not live at all is
+found out sooner: when the master has given it up, its connections are closed."""
+
+REPEAT_BYTES = 1 << 20
+"""A content up to this size is kept until it is confirmed, to be written again elsewhere. No more than the buffers
+of the sockets on its way hold anyhow; the client of a larger one sends it again."""
+
+_FAILED = (TransportError, SessionFenced, NoWorker)
+"""The worker, not the content: another one may take it. An unknown outcome is no obstacle, as no commit names it."""
 
 
 class ContentSink(Protocol):
@@ -33,7 +50,7 @@ class ContentSink(Protocol):
 
 def new_content(written: ContentWritten) -> NewContent:
     """What the commit says of a content that was just written."""
-    holders = () if written.persisted else (written.worker_id,)
+    holders = () if written.persisted else written.holders or (written.worker_id,)
     return NewContent(
         content=written.content,
         length=written.length,
@@ -53,8 +70,9 @@ class ContentWriters:
         """A sink for one content of `expected_bytes` (-1: not known). Leaving the context without `finish` aborts the
         stream, and nothing of it stays.
 
-        The next worker is tried while none can be connected to; once a byte is under way a failure is the caller's,
-        who alone can send the body again. Raises NoWorker when no worker can be reached.
+        The next worker takes over when one cannot be reached, and also when one fails half-way, as long as all that
+        was written is still at hand (`REPEAT_BYTES`); what it had got was never named by a commit, and is swept. After
+        that a failure is the caller's, who alone can send the body again: NoWorker or PeerUnavailable, both retryable.
         """
         return self._open(WriteContent(policy=policy, expected_bytes=expected_bytes))
 
@@ -62,22 +80,12 @@ class ContentWriters:
     async def _open(self, request: WriteContent) -> AsyncIterator[ContentSink]:
         token = os.urandom(8)
         workers = await self._workers.fresh(lambda: self._workers.for_write(token))
-        async with AsyncExitStack() as stack:
-            yield await self._first_open(stack, request, workers)
-
-    async def _first_open(
-        self, stack: AsyncExitStack, request: WriteContent, workers: list[WorkerInfo]
-    ) -> ContentSink:
-        refusals: list[str] = []
-        for worker in workers:
-            try:
-                client = self._workers.client(worker.worker_id)
-                return await stack.enter_async_context(client.open_stream_in(request, timeout_s=_STALL_S))
-            except (PeerUnavailable, DeadlineExceeded, Overloaded) as error:
-                refusals.append(f"{worker.worker_id}: {error.message}")
-                if not isinstance(error, Overloaded):
-                    self._workers.avoid(worker.worker_id)
-        raise NoWorker("no worker takes the content: " + "; ".join(refusals))
+        sink = _RepeatingSink(self._workers, request, workers)
+        try:
+            await sink.start()
+            yield sink
+        finally:
+            await sink.close()
 
     async def discard(self, *written: ContentWritten) -> None:
         """Tells workers that these contents will not be committed. For those whose commit was never sent, or was
@@ -87,3 +95,87 @@ class ContentWriters:
             with suppress(ZerohopError):
                 client = self._workers.client(content.worker_id)
                 await client.call(DiscardContents(contents=(content.content,)), timeout_s=2.0)
+
+
+class _RepeatingSink:
+    """A content that moves to the next worker when one fails.
+
+    Invariant: `_written` holds everything that was written, or is None once that was more than `REPEAT_BYTES`.
+    """
+
+    def __init__(self, workers: WorkerLinks, request: WriteContent, candidates: list[WorkerInfo]) -> None:
+        self._workers = workers
+        self._request = request
+        self._candidates = iter(candidates)
+        self._stack = AsyncExitStack()
+        self._stream: StreamSink[ContentWritten] | None = None
+        self._worker_id = ""
+        self._written: list[bytes | bytearray | memoryview] | None = []
+        self._written_bytes = 0
+        self._refusals: list[str] = []
+
+    async def start(self) -> None:
+        """Opens the stream at the next worker that takes it. Raises NoWorker when none is left."""
+        for worker in self._candidates:
+            try:
+                client = self._workers.client(worker.worker_id)
+                opening = client.open_stream_in(self._request, timeout_s=_STALL_S)
+                self._stream = await self._stack.enter_async_context(opening)
+            except (PeerUnavailable, DeadlineExceeded, Overloaded) as error:
+                self._refused(worker.worker_id, error)
+                continue
+            self._worker_id = worker.worker_id
+            return
+        raise NoWorker("no worker takes the content: " + "; ".join(self._refusals))
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """See `ContentSink`."""
+        self._keep(data)
+        assert self._stream is not None
+        try:
+            await self._stream.write(data)
+        except _FAILED as error:
+            await self._repeat(error)
+
+    async def finish(self) -> ContentWritten:
+        """See `ContentSink`."""
+        while True:
+            assert self._stream is not None
+            try:
+                return await self._stream.finish()
+            except _FAILED as error:
+                await self._repeat(error)
+
+    def _keep(self, data: bytes | bytearray | memoryview) -> None:
+        self._written_bytes += len(data)
+        if self._written is None or self._written_bytes > REPEAT_BYTES:
+            self._written = None
+        else:
+            self._written.append(data if memoryview(data).readonly else bytes(data))
+
+    async def _repeat(self, error: ZerohopError) -> None:
+        """Sends what was written to the next worker. Ends: each turn uses up a candidate."""
+        failure: ZerohopError | None = error
+        while failure is not None:
+            self._refused(self._worker_id, failure)
+            await self.close()
+            if self._written is None:
+                raise PeerUnavailable(f"a worker failed while it took a content: {error.message}") from error
+            await self.start()
+            assert self._stream is not None
+            failure = None
+            try:
+                for data in self._written:
+                    await self._stream.write(data)
+            except _FAILED as again:
+                failure = again
+
+    def _refused(self, worker_id: str, error: ZerohopError) -> None:
+        self._refusals.append(f"{worker_id}: {error.message}")
+        if isinstance(error, TransportError) and not isinstance(error, Overloaded):
+            self._workers.avoid(worker_id)
+
+    async def close(self) -> None:
+        """Cuts the stream, unless it has ended."""
+        stack, self._stack = self._stack, AsyncExitStack()
+        await stack.aclose()

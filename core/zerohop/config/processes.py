@@ -40,6 +40,14 @@ class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
             Kind.PATH,
         ),
     ] = ""
+    host_id: Annotated[
+        str,
+        Setting(
+            "Host that this process counts as; empty: found out. Only processes of one host share Unix sockets "
+            "and pass descriptors: give them different ones where they cannot.",
+            Kind.TEXT,
+        ),
+    ] = ""
     log_format: Annotated[
         str, Setting("Form of the log lines on standard error.", Kind.CHOICE, ("text", "json"))
     ] = "text"
@@ -90,6 +98,15 @@ class MasterConfig(RpcServerConfig, frozen=True, kw_only=True):
     orphan_after_s: Annotated[
         float, Setting("Age after which content that no object refers to is an orphan.", Kind.DURATION)
     ] = 900.0
+    async_replicas: Annotated[
+        int,
+        Setting(
+            "Workers that hold an async_through write on disk before it is acknowledged; as many as there are, "
+            "where the cluster has fewer.",
+            Kind.COUNT,
+            minimum=1,
+        ),
+    ] = 2
     inline_max_bytes: Annotated[
         int,
         Setting(

@@ -21,9 +21,9 @@ class ContentWritten(Record, frozen=True):
     worker_id: str
     session: bytes
     persisted: bool
-    policy: (
-        WritePolicy  # the one that was carried out: `async_through` becomes `through` when space runs short
-    )
+    policy: WritePolicy  # the one that was carried out: `async_through` becomes `through` when space or holders run short
+    # All workers that hold it, the writer first; () when it is persisted, or held by the writer alone.
+    holders: tuple[str, ...] = ()
 
 
 class WriteContent(Request[ContentWritten], tag="write_content", kw_only=True):
@@ -46,11 +46,42 @@ class DiscardContents(Request[Empty], tag="discard_contents", kw_only=True):
     contents: tuple[bytes, ...]
 
 
+class ReplicaHeld(Record, frozen=True):
+    """The workers that hold the content on disk now, in the order of the chain."""
+
+    holders: tuple[str, ...]
+
+
+class ReplicateContent(Request[ReplicaHeld], tag="replicate_content", kw_only=True):
+    """Stream in, worker to worker: hold a copy of an `async_through` content, and pass it on along `chain`.
+
+    `first` is the worker that took it from its writer and brings it to the under-store; who holds a copy does that
+    in its place when it is lost. Answered when all of the chain have it on disk. Raises OutOfSpace, BodyTooShort,
+    and what the next of the chain raises: then nothing of it stays here.
+    """
+
+    content: bytes
+    first: str
+    chain: tuple[str, ...] = ()
+    expected_bytes: int = -1
+
+
+class ReleaseReplicas(Request[Empty], tag="release_replicas", kw_only=True):
+    """Worker to worker: these copies are no longer needed. The under-store has the contents; or, with `void`, no
+    commit will name them. At most 10,000 a call; unknown ones are skipped.
+    """
+
+    contents: tuple[bytes, ...]
+    void: bool = False
+
+
 # --------------------------------------------------------------------------------------------------- reads
 
 
 class ReadStarted(Record, frozen=True):
-    """Head of a stream out: `length` bytes follow. `source`: "MEM", "SSD", "HDD" or "UNDER" (of the first block)."""
+    """Head of a stream out: `length` bytes follow. `source` of the first block: "MEM", "SSD", "HDD", "PEER" (another
+    worker's cache) or "UNDER".
+    """
 
     length: int
     source: str
@@ -59,7 +90,8 @@ class ReadStarted(Record, frozen=True):
 class ReadContent(Request[ReadStarted], tag="read_content", kw_only=True):
     """Stream out: bytes [offset, offset + length) of a content of `content_length` bytes.
 
-    `cache`: keep what had to be fetched. Raises ContentNotFound, ContentLost, UnderStoreFailed.
+    `cache`: keep what had to be fetched. `for_worker`: a worker asks, that misses the block: what is missing here
+    too comes from the under-store, not from yet another worker. Raises ContentNotFound, ContentLost, UnderStoreFailed.
     """
 
     content: bytes
@@ -67,6 +99,7 @@ class ReadContent(Request[ReadStarted], tag="read_content", kw_only=True):
     offset: int
     length: int
     cache: bool = True
+    for_worker: bool = False
 
 
 class BlockHandle(Record, frozen=True):
