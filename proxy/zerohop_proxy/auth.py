@@ -13,7 +13,7 @@ from typing import Final
 from zerohop.client.cluster import ClusterClient
 from zerohop.clock import Clock
 from zerohop.errors import UserNotFound
-from zerohop.model import ANONYMOUS, Caller
+from zerohop.model import ANONYMOUS, Caller, Credential
 from zerohop.rpc.master_api import GetCredential
 from zerohop_proxy.anonymous_access import AnonymousAccess, refusal
 from zerohop_proxy.authorization import Anonymous, SignedRequest, parse_authorization, verify
@@ -27,27 +27,43 @@ _MAX_KNOWN_KEYS: Final = 4096
 """Access keys kept; an installation has far fewer users that are active at one time."""
 
 
+_MAY_BE_OUTDATED: Final = ("SignatureDoesNotMatch", "ExpiredToken")
+"""What a credential that is fetched anew may judge otherwise: its secret was replaced, or its life prolonged."""
+
+
 @dataclass(slots=True)
 class _Known:
-    secret_key: str
+    credential: Credential
     caller: Caller
 
 
 @dataclass(slots=True)
 class Identity:
-    """The caller of one request, and what vouches for its body. `claim` is None for an unsigned request."""
+    """The caller of one request, and what vouches for its body. `claim` is None for an unsigned request.
+
+    `received_s` is the wall clock at which the request was first judged: a body may take hours after that.
+    """
 
     caller: Caller
     payload: VerifiedPayload
     claim: SignedRequest | None = None
+    received_s: float = 0.0
 
 
 class Authenticator:
     """Verifies requests. Credentials are cached with the generation of the users that they are from."""
 
     def __init__(
-        self, cluster: ClusterClient, clock: Clock, *, anonymous: AnonymousAccess, prefix: str
+        self,
+        cluster: ClusterClient,
+        clock: Clock,
+        *,
+        anonymous: AnonymousAccess,
+        prefix: str,
+        region: str | None = None,
     ) -> None:
+        """`region`, where given, is the only one that a SigV4 signature may be made for."""
+        self._region = region
         self._cluster = cluster
         self._clock = clock
         self._anonymous = anonymous
@@ -55,27 +71,42 @@ class Authenticator:
         # Least recently used first. Every entry is of the generation that its caller names.
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
-    async def identify(self, raw: RawRequest) -> Identity:
-        """Raises S3Error: AccessDenied, InvalidAccessKeyId, SignatureDoesNotMatch and the other faults of signing."""
-        claim = parse_authorization(raw, prefix=self._prefix)
+    async def identify(self, raw: RawRequest, *, virtual_bucket: str = "") -> Identity:
+        """Who sent the request; `virtual_bucket` is the bucket that its Host names, if it does.
+
+        Raises S3Error: AccessDenied, InvalidAccessKeyId, ExpiredToken, SignatureDoesNotMatch and the other faults of
+        signing.
+        """
+        claim = parse_authorization(
+            raw, prefix=self._prefix, region=self._region, virtual_bucket=virtual_bucket
+        )
         if isinstance(claim, Anonymous):
             reason = refusal(self._anonymous, raw.headers)
             if reason:
                 raise S3Error("AccessDenied", reason)
             return Identity(ANONYMOUS, claim.payload)
+        now = self._clock.now_s()
         known = self._known.get(claim.access_key)
-        if known is None or known.caller.generation != self._cluster.view.users_generation:
+        if known is None or known.caller.generation < self._cluster.view.users_generation:
             known = await self._fetch(claim.access_key)
-        else:
-            self._known.move_to_end(claim.access_key)
-        return Identity(known.caller, verify(claim, known.secret_key, self._clock.now_s()), claim)
+            return Identity(known.caller, _judge(claim, known.credential, now), claim, now)
+        self._known.move_to_end(claim.access_key)
+        try:
+            return Identity(known.caller, _judge(claim, known.credential, now), claim, now)
+        except S3Error as error:
+            if error.code not in _MAY_BE_OUTDATED:
+                raise
+            fresh = await self._fetch(claim.access_key)
+            if fresh.credential == known.credential:
+                raise
+            return Identity(fresh.caller, _judge(claim, fresh.credential, now), claim, now)
 
     async def renew(self, identity: Identity) -> Caller:
-        """The caller after the master said StaleUsers: fetched and verified anew."""
+        """The caller after the master said StaleUsers: fetched and verified anew, as of when the request came."""
         if identity.claim is None:
             return identity.caller
         known = await self._fetch(identity.claim.access_key)
-        verify(identity.claim, known.secret_key, self._clock.now_s())
+        _judge(identity.claim, known.credential, identity.received_s)
         return known.caller
 
     async def _fetch(self, access_key: str) -> _Known:
@@ -87,10 +118,18 @@ class Authenticator:
         for credential in result.user.credentials:
             if credential.access_key == access_key and credential.enabled:
                 break
-        else:
+        else:  # a disabled key answers as one that never was, as at AWS
             raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=access_key)
-        known = _Known(credential.secret_key, Caller(result.user.canonical_id, result.generation))
+        known = _Known(credential, Caller(result.user.canonical_id, result.generation))
         self._known[access_key] = known
         while len(self._known) > _MAX_KNOWN_KEYS:
             self._known.popitem(last=False)
         return known
+
+
+def _judge(claim: SignedRequest, credential: Credential, now: float) -> VerifiedPayload:
+    """Signature first: only who holds the secret learns that the key has expired."""
+    payload = verify(claim, credential.secret_key, now)
+    if 0 < credential.expires_ms <= now * 1000:
+        raise S3Error("ExpiredToken")
+    return payload

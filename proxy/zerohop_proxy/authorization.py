@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote_plus
 
 from zerohop_proxy.payload import UNSIGNED_PAYLOAD, VerifiedPayload, verified_payload
 from zerohop_proxy.raw_request import RawRequest
+from zerohop_proxy.routing import parameters_of
 from zerohop_proxy.s3_errors import S3Error
 from zerohop_proxy.signature_v2 import SignedV2, parse_header_v2, parse_query_v2
 from zerohop_proxy.signature_v4 import ALGORITHM, SignedV4, parse_header_v4, parse_query_v4
@@ -37,14 +37,21 @@ class Anonymous:
 
 
 def parse_authorization(
-    request: RawRequest, *, prefix: str = "/api/v1/s3", region: str | None = None
+    request: RawRequest,
+    *,
+    prefix: str = "/api/v1/s3",
+    region: str | None = None,
+    virtual_bucket: str = "",
 ) -> SignedRequest | Anonymous:
     """Find out who claims to have signed `request`; raises `S3Error` for what can never be valid.
 
     `prefix` is the path under which the API is served, which some clients leave out of what they sign
-    (s3cmd, s3fs-fuse). `region`, when configured, is the only one that a SigV4 scope may name.
+    (s3cmd, s3fs-fuse). `region`, when configured, is the only one that a SigV4 scope may name. `virtual_bucket` is the
+    bucket that the Host names: then the whole path is a key, which no form of signing may shorten.
     An empty access key, as the API page's Python client sends it, counts as anonymous.
     """
+    if virtual_bucket:
+        prefix = ""
     authorization = request.headers.get("authorization", "")
     in_query = "X-Amz-Algorithm=" in request.query or "AWSAccessKeyId=" in request.query
     if authorization:
@@ -56,9 +63,9 @@ def parse_authorization(
                 ArgumentName="Authorization",
                 ArgumentValue=authorization,
             )
-        return _from_header(request, authorization, prefix, region)
+        return _from_header(request, authorization, prefix, region, virtual_bucket)
     if in_query:
-        return _from_query(request, prefix, region)
+        return _from_query(request, prefix, region, virtual_bucket)
     return _anonymous(request.headers)
 
 
@@ -72,7 +79,7 @@ def verify(signed: SignedRequest, secret_key: str, now: float) -> VerifiedPayloa
 
 
 def _from_header(
-    request: RawRequest, authorization: str, prefix: str, region: str | None
+    request: RawRequest, authorization: str, prefix: str, region: str | None, virtual_bucket: str
 ) -> SignedRequest | Anonymous:
     if authorization.startswith(ALGORITHM):
         if _EMPTY_V4_KEY in authorization:
@@ -81,7 +88,7 @@ def _from_header(
     if authorization.startswith("AWS "):
         if authorization[4:].lstrip().startswith(":"):
             return _anonymous(request.headers)
-        return parse_header_v2(request, authorization, prefix)
+        return parse_header_v2(request, authorization, prefix, virtual_bucket)
     if authorization.startswith("AWS4-ECDSA"):
         raise S3Error("NotImplemented", "Asymmetric signatures (SigV4A) are not supported.")
     raise S3Error(
@@ -92,20 +99,15 @@ def _from_header(
     )
 
 
-def _from_query(request: RawRequest, prefix: str, region: str | None) -> SignedRequest | Anonymous:
-    query: dict[str, str] = {}
-    for piece in request.query.split("&"):
-        name, _, value = piece.partition("=")
-        if not piece:
-            continue
-        if name in query:  # a repeated one could be read one way here and another way elsewhere
-            raise S3Error("InvalidArgument", f"Duplicate query parameter {name}", ArgumentName=name)
-        query[name] = unquote_plus(value) if "%" in value or "+" in value else value
+def _from_query(
+    request: RawRequest, prefix: str, region: str | None, virtual_bucket: str
+) -> SignedRequest | Anonymous:
+    query = parameters_of(request)
     if "X-Amz-Algorithm" in query:
         return parse_query_v4(request, query, prefix, region)
     if not query.get("AWSAccessKeyId"):
         return _anonymous(request.headers)
-    return parse_query_v2(request, query, prefix)
+    return parse_query_v2(request, query, prefix, virtual_bucket)
 
 
 def _anonymous(headers: Mapping[str, str]) -> Anonymous:

@@ -56,7 +56,10 @@ class Funnel:
         max_in_flight: int,
         stall_timeout_s: float,
         access_log: bool,
+        domains: tuple[str, ...] = (),
     ) -> None:
+        """`domains` (lower case) are those below which a Host names a bucket."""
+        self._domains = domains
         self._services = services
         self._heads = HeadWriter(services.clock)
         self._max_in_flight = max_in_flight
@@ -106,8 +109,8 @@ class Funnel:
         try:
             if len(self._busy) > self._max_in_flight:
                 raise S3Error("SlowDown")
-            where = route(raw, prefix=PREFIX)
-            identity = await self._services.authenticator.identify(raw)
+            where = route(raw, prefix=PREFIX, domains=self._domains)
+            identity = await self._services.authenticator.identify(raw, virtual_bucket=where.virtual_bucket)
             handler = handler_of(where.operation)
             answer = await handler(S3Request(raw, where, identity, out, self._services))
             if answer is not None:

@@ -66,11 +66,7 @@ async def _describe(request: S3Request, found: ObjectResult) -> Answer | tuple[i
     """Status, headers and bytes of the answer; a whole Answer where the conditions leave no body."""
     record = found.record
     query, headers_in = request.query, request.headers
-    overrides = parse_response_overrides(query) if len(query) > 0 else {}
-    if overrides and not request.is_signed:
-        raise S3Error(
-            "InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests."
-        )
+    overrides = parse_response_overrides(query, anonymous=not request.is_signed)
     outcome = evaluate_read(headers_in, record.etag, record.modified_ms)
     headers = object_headers(record, overrides)
     if outcome is Outcome.NOT_MODIFIED:

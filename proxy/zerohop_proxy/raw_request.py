@@ -24,6 +24,8 @@ class RawRequest:
     path: str
     query: str
     headers: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str] | None = None
+    """The decoded query, once `zerohop_proxy.routing.parameters_of` has been asked for it."""
 
     @classmethod
     def from_wire(cls, method: str, target: str, raw_headers: Iterable[tuple[bytes, bytes]]) -> RawRequest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from zerohop.client.cluster import ClusterClient
 from zerohop.clock import Clock
@@ -23,6 +23,8 @@ from zerohop_proxy.s3_errors import S3Error
 __all__ = ["S3Request", "Services"]
 
 R = TypeVar("R")
+
+_RENEWALS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,14 @@ class S3Request:
 
     async def call(self, build: Callable[[Caller], Request[R]], *, timeout_s: float = 10.0) -> R:
         """Ask the master on the caller's behalf. Where the users have changed since, the caller is verified
-        anew and the message sent once more.
+        anew and the message sent again, a few times at most: users change seldom.
         """
-        try:
-            return await self.cluster.call(build(self._identity.caller), timeout_s=timeout_s)
-        except StaleUsers:
-            self._identity.caller = await self.services.authenticator.renew(self._identity)
-            return await self.cluster.call(build(self._identity.caller), timeout_s=timeout_s)
+        for _ in range(_RENEWALS):
+            try:
+                return await self.cluster.call(build(self._identity.caller), timeout_s=timeout_s)
+            except StaleUsers:
+                self._identity.caller = await self.services.authenticator.renew(self._identity)
+        return await self.cluster.call(build(self._identity.caller), timeout_s=timeout_s)
 
     def new_mutation(self) -> bytes:
         """The id of one intent; the same for all its repetitions."""

@@ -24,8 +24,9 @@ from zerohop_proxy.operation_table import (
 )
 from zerohop_proxy.raw_request import RawRequest
 from zerohop_proxy.s3_errors import S3Error
+from zerohop_proxy.virtual_host import bucket_of_host
 
-__all__ = ["MAX_KEY_BYTES", "Route", "parse_query", "route"]
+__all__ = ["MAX_KEY_BYTES", "Route", "parameters_of", "parse_query", "route"]
 
 MAX_KEY_BYTES = 1024
 
@@ -39,6 +40,7 @@ class Route:
 
     `query` has the decoded parameters (a valueless one is ""), `bucket` and `key` are "" where the
     operation has none. `in_dialect` is true under the prefix, where the API page's superset is spoken.
+    `virtual_bucket` is the bucket when the Host named it, and not the path.
     """
 
     operation: Operation
@@ -46,16 +48,21 @@ class Route:
     key: str
     query: dict[str, str]
     in_dialect: bool
+    virtual_bucket: str = ""
 
 
-def route(request: RawRequest, *, prefix: str = "/api/v1/s3") -> Route:
-    """Parse `request`.
+def route(request: RawRequest, *, prefix: str = "/api/v1/s3", domains: tuple[str, ...] = ()) -> Route:
+    """Parse `request`. A Host below one of `domains` names the bucket, and the path is then the key.
 
     Raises `S3Error`: InvalidURI, InvalidBucketName, KeyTooLongError, InvalidArgument (query),
     MethodNotAllowed (nothing in S3 is meant by it).
     """
-    bucket, key, in_dialect = _split_path(request.path, prefix)
-    query = parse_query(request.query) if request.query else {}
+    virtual_bucket = bucket_of_host(request.headers.get("host", ""), domains) if domains else ""
+    if virtual_bucket:
+        bucket, in_dialect, key = virtual_bucket, False, _key_of(request.path)
+    else:
+        bucket, key, in_dialect = _split_path(request.path, prefix)
+    query = parameters_of(request)
     if not bucket:
         operation = _service_operation(request.method)
     elif bucket == _WRITE_GET_OBJECT_RESPONSE and request.method == "POST" and not key:
@@ -66,7 +73,14 @@ def route(request: RawRequest, *, prefix: str = "/api/v1/s3") -> Route:
         operation = _object_operation(request.method, query, request.headers)
     else:
         operation = _bucket_operation(request.method, query, request.headers)
-    return Route(operation, bucket, key, query, in_dialect)
+    return Route(operation, bucket, key, query, in_dialect, virtual_bucket)
+
+
+def parameters_of(request: RawRequest) -> dict[str, str]:
+    """Its decoded query, decoded once for routing and for the check of a presigned URL. Raises as `parse_query`."""
+    if request.parameters is None:
+        request.parameters = parse_query(request.query) if request.query else {}
+    return request.parameters
 
 
 def parse_query(query: str) -> dict[str, str]:
@@ -117,10 +131,23 @@ def _split_path(path: str, prefix: str) -> tuple[str, str, bool]:
     if key:
         if not bucket:
             raise S3Error("InvalidBucketName", BucketName="")
-        # Four bytes are the most that a character takes, so that short keys need not be encoded to be counted.
-        if len(key) * 4 > MAX_KEY_BYTES and len(key.encode()) > MAX_KEY_BYTES:
-            raise S3Error("KeyTooLongError", MaxSizeAllowed=str(MAX_KEY_BYTES), Size=str(len(key.encode())))
+        _check_length(key)
     return bucket, key, in_dialect
+
+
+def _key_of(path: str) -> str:
+    """The key that the whole path is."""
+    if not path.startswith("/"):
+        raise S3Error("InvalidURI", URI=path)
+    key = _decoded_name(path[1:])
+    _check_length(key)
+    return key
+
+
+def _check_length(key: str) -> None:
+    # Four bytes are the most that a character takes, so that short keys need not be encoded to be counted.
+    if len(key) * 4 > MAX_KEY_BYTES and len(key.encode()) > MAX_KEY_BYTES:
+        raise S3Error("KeyTooLongError", MaxSizeAllowed=str(MAX_KEY_BYTES), Size=str(len(key.encode())))
 
 
 def _decoded_name(text: str) -> str:

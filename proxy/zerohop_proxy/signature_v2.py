@@ -65,7 +65,10 @@ _SUB_RESOURCES = frozenset(
 
 @dataclass(slots=True)
 class SignedV2:
-    """A request that claims to be signed with SigV2. `expires_s` (since the epoch) is set for a presigned one."""
+    """A request that claims to be signed with SigV2. `expires_s` (since the epoch) is set for a presigned one.
+
+    `virtual_bucket` is the bucket that the Host names, which the signed resource names too.
+    """
 
     access_key: str
     request: RawRequest
@@ -74,6 +77,7 @@ class SignedV2:
     time_s: int
     expires_s: int | None
     date_line: str
+    virtual_bucket: str = ""
 
     def verify(self, secret_key: str, now: float) -> VerifiedPayload:
         """Check the signature, then the clock; raises `S3Error`."""
@@ -81,6 +85,8 @@ class SignedV2:
         resources = [
             path for path, _ in paths_and_hosts(self.request.path, headers.get("host", ""), self.prefix)
         ]
+        if self.virtual_bucket:
+            resources = [f"/{self.virtual_bucket}{path}" for path in resources]
         # boto3 signs `/bucket/` and sends `/bucket`; a resource with a slash at its end can only mean the bucket.
         resources += [f"{path}/" for path in resources if path.count("/") == 1 and path != "/"]
         if not any(self._matches(secret_key, path) for path in resources):
@@ -111,7 +117,9 @@ class SignedV2:
         return hmac.compare_digest(base64.b64encode(digest), self.signature.encode("latin-1", "replace"))
 
 
-def parse_header_v2(request: RawRequest, authorization: str, prefix: str) -> SignedV2:
+def parse_header_v2(
+    request: RawRequest, authorization: str, prefix: str, virtual_bucket: str = ""
+) -> SignedV2:
     """Parse `AWS key:signature`; raises `S3Error`."""
     access_key, colon, signature = authorization[len("AWS ") :].strip().rpartition(":")
     if not colon:
@@ -126,10 +134,12 @@ def parse_header_v2(request: RawRequest, authorization: str, prefix: str) -> Sig
     if time_s is None:
         raise S3Error("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header")
     date_line = headers.get("date", "") if amz_date is None else ""
-    return SignedV2(access_key, request, prefix, signature, time_s, None, date_line)
+    return SignedV2(access_key, request, prefix, signature, time_s, None, date_line, virtual_bucket)
 
 
-def parse_query_v2(request: RawRequest, query: dict[str, str], prefix: str) -> SignedV2:
+def parse_query_v2(
+    request: RawRequest, query: dict[str, str], prefix: str, virtual_bucket: str = ""
+) -> SignedV2:
     """Parse `AWSAccessKeyId`, `Signature` and `Expires`; raises `S3Error`. `query` holds decoded values."""
     expires, signature = query.get("Expires", ""), query.get("Signature", "")
     if not expires or not signature:
@@ -141,7 +151,9 @@ def parse_query_v2(request: RawRequest, query: dict[str, str], prefix: str) -> S
         raise S3Error("AccessDenied", f"Invalid date (should be seconds since epoch): {expires[:64]}")
     # A base64 `+` that a client left unescaped arrives as a space.
     signature = signature.replace(" ", "+")
-    return SignedV2(query["AWSAccessKeyId"], request, prefix, signature, 0, int(expires), expires)
+    return SignedV2(
+        query["AWSAccessKeyId"], request, prefix, signature, 0, int(expires), expires, virtual_bucket
+    )
 
 
 def _signed_query(query: str) -> str:
