@@ -18,6 +18,7 @@ __all__ = [
     "canonical_query",
     "fold",
     "paths_and_hosts",
+    "sorted_query",
 ]
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*\Z")
@@ -45,8 +46,19 @@ def canonical_query(query: str, *, without: str | None = None) -> str:
 def canonical_queries(query: str, *, without: str | None = None) -> Iterator[str]:
     """Forms of the query that a client may have signed: AWS's, then its own spelling, sorted."""
     yield canonical_query(query, without=without)
+    yield sorted_query(query, without=without)
+
+
+def sorted_query(query: str, *, without: str | None = None) -> str:
+    """Parameters of the raw `query` as they are, sorted; the one whose name is `without` left out."""
+    if not query:
+        return ""
     pieces = [piece if "=" in piece else f"{piece}=" for piece in query.split("&") if piece]
-    yield "&".join(sorted(piece for piece in pieces if piece.partition("=")[0] != without))
+    if without is not None:
+        start = f"{without}="
+        pieces = [piece for piece in pieces if not piece.startswith(start)]
+    pieces.sort()
+    return "&".join(pieces)
 
 
 def _encoded(text: str) -> str:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from itertools import product
 from urllib.parse import unquote
 
-from zerohop_proxy.canonical import canonical_headers, canonical_queries, canonical_query, paths_and_hosts
+from zerohop_proxy.canonical import canonical_headers, canonical_queries, paths_and_hosts, sorted_query
 from zerohop_proxy.payload import (
     EMPTY_SHA256,
     UNSIGNED_PAYLOAD,
@@ -69,7 +69,8 @@ class SignedV4:
 
     def _matches_as_sent(self, key: bytes, scope: str) -> bool:
         request = self.request
-        query = canonical_query(request.query, without=self._left_out())
+        # The client's own spelling, which nearly always is the canonical one, and takes a fifth of the time to make.
+        query = sorted_query(request.query, without=self._left_out())
         return self._matches(key, scope, request.path, request.headers.get("host", ""), query)
 
     def _matches_otherwise(self, key: bytes, scope: str) -> bool:
@@ -146,7 +147,7 @@ def parse_query_v4(request: RawRequest, query: dict[str, str], prefix: str, regi
                 "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, "
                 "X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
             )
-    if not all(value.isascii() for name, value in query.items() if name.startswith("X-Amz-")):
+    if not all(map(str.isascii, query.values())) and not _is_ascii_authorization(query):
         raise _bad_query("The authorization query parameters must be ASCII.")
     timestamp = query["X-Amz-Date"]
     time_s = parse_iso_basic(timestamp)
@@ -166,6 +167,10 @@ def parse_query_v4(request: RawRequest, query: dict[str, str], prefix: str, regi
         access_key, request, prefix, date, scope_region, timestamp, time_s, signed_headers,
         query["X-Amz-Signature"], payload_hash, content_sha256, _expires(query["X-Amz-Expires"]),
     )  # fmt: skip
+
+
+def _is_ascii_authorization(query: dict[str, str]) -> bool:
+    return all(value.isascii() for name, value in query.items() if name.startswith("X-Amz-"))
 
 
 def _header_fields(text: str) -> dict[str, str]:
