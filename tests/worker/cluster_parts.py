@@ -11,12 +11,14 @@ from pathlib import Path
 from zerohop.clock import ManualClock
 from zerohop.config import WorkerConfig
 from zerohop.errors import SessionFenced, ZerohopError
-from zerohop.model import ClusterSettings, Segment, WritePolicy
+from zerohop.model import ClusterSettings, Segment, WorkerInfo, WritePolicy
 from zerohop.rpc.call import Call
 from zerohop.rpc.client import RpcClient
 from zerohop.rpc.descriptors import DescriptorServer
 from zerohop.rpc.master_api import (
+    ClusterView,
     Empty,
+    GetClusterView,
     ListUnpersisted,
     MarkPersisted,
     RegisterWorker,
@@ -141,11 +143,17 @@ async def running_worker(
         await worker.stop(drain_s=5)
 
 
+_SETTINGS = ClusterSettings(
+    block_size_bytes=BLOCK, inline_max_bytes=8192, heartbeat_s=0.02, lost_after_s=1, orphan_after_s=60
+)
+
+
 class StandInMaster:
     """The calls that a worker makes of its master, recorded. Sessions are numbered."""
 
     def __init__(self) -> None:
         self.registrations: list[RegisterWorker] = []
+        self.workers: tuple[WorkerInfo, ...] = ()
         self.heartbeats = 0
         self.marked: list[bytes] = []
         self.unpersisted: tuple[Segment, ...] = ()
@@ -156,6 +164,7 @@ class StandInMaster:
         self.server = RpcServer("master")
         self.server.register_sync(RegisterWorker, self._register)
         self.server.register_sync(WorkerHeartbeat, self._heartbeat)
+        self.server.register_sync(GetClusterView, self._view)
         self.server.register_sync(MarkPersisted, self._mark)
         self.server.register_sync(ListUnpersisted, self._list)
         self.server.register_sync(UnregisterWorker, self._leave)
@@ -165,10 +174,18 @@ class StandInMaster:
             raise self.refusal
         self.registrations.append(request)
         self.fence = False
-        settings = ClusterSettings(
-            block_size_bytes=BLOCK, inline_max_bytes=8192, heartbeat_s=0.02, lost_after_s=1, orphan_after_s=60
+        session = len(self.registrations).to_bytes(8, "big")
+        return WorkerRegistered(session=session, settings=_SETTINGS)
+
+    def _view(self, _request: GetClusterView, _call: Call) -> ClusterView:
+        return ClusterView(
+            view_version=1,
+            users_generation=1,
+            settings=_SETTINGS,
+            workers=self.workers,
+            user_count=0,
+            worker_count=len(self.workers),
         )
-        return WorkerRegistered(session=len(self.registrations).to_bytes(8, "big"), settings=settings)
 
     def _heartbeat(self, request: WorkerHeartbeat, _call: Call) -> Empty:
         if self.fence:

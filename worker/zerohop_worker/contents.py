@@ -21,11 +21,17 @@ __all__ = ["Contents", "Held", "Markers"]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A content that is nowhere but here. `owed`: it is to be persisted (not so for `must_cache`)."""
+    """A content that the under-store does not have. `owed`: it is to be persisted (not so for `must_cache`).
+
+    `others` hold copies of it, which are released when it is persisted. `first`: this is such a copy, and that worker
+    persists it; "" where this worker does.
+    """
 
     length: int
     created_s: float
     owed: bool
+    others: tuple[str, ...] = ()
+    first: str = ""
 
 
 class Markers:

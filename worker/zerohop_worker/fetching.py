@@ -1,4 +1,4 @@
-"""Read-through: blocks that are not cached come from the under-store, once for any number of concurrent readers."""
+"""Read-through: blocks that are not cached come from their origin, once for any number of concurrent readers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zerohop.model import block_size_of
 from zerohop_worker.block_store import BlockStore
 from zerohop_worker.block_writer import BlockWriter
 from zerohop_worker.cache_copy import BlockId
-from zerohop_worker.understore.interface import UnderStore
+from zerohop_worker.origin import UNDER, Origin
 
 __all__ = ["Fetch", "Fetching"]
 
@@ -28,9 +28,14 @@ class Fetch:
     Concurrency: `available_bytes` only grows, and the descriptor stays valid until the last reader has left.
     """
 
-    def __init__(self, block: BlockId, size_bytes: int, writer: BlockWriter) -> None:
+    def __init__(
+        self, block: BlockId, content_length: int, size_bytes: int, writer: BlockWriter, peer: str | None
+    ) -> None:
         self.block = block
+        self.content_length = content_length
         self.size_bytes = size_bytes
+        self.peer = peer  # the worker that is asked first
+        self.source = UNDER  # where the last bytes came from
         self.available_bytes = 0
         self.error: ZerohopError | None = None
         self.done = False
@@ -99,17 +104,18 @@ class Fetch:
 class Fetching:
     """The fetches under way, by block."""
 
-    def __init__(self, store: BlockStore, under_store: UnderStore) -> None:
+    def __init__(self, store: BlockStore, origin: Origin) -> None:
         self._store = store
-        self._under_store = under_store
+        self._origin = origin
         self._fetches: dict[BlockId, Fetch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(_MAX_FETCHES)
 
-    def fetch(self, content: bytes, content_length: int, index: int) -> Fetch:
+    def fetch(self, content: bytes, content_length: int, index: int, *, ask_peers: bool = True) -> Fetch:
         """The fetch of a block: the one under way, or a new one, which no reader's end cancels.
 
-        Raises OutOfSpace when no tier has room for it. Call it only for a block that is not cached.
+        Raises OutOfSpace when no tier has room for it. Call it only for a block that is not cached. With
+        `ask_peers` the worker that the block belongs to is asked before the under-store.
         """
         block = (content, index)
         if (known := self._fetches.get(block)) is not None:
@@ -119,11 +125,17 @@ class Fetching:
         writer = self._store.writer(block, size_bytes, readable=True)
         if writer is None:
             raise OutOfSpace("no tier of the cache has room for the block")
-        fetch = self._fetches[block] = Fetch(block, size_bytes, writer)
+        peer = self._origin.peer_for(content, index) if ask_peers else None
+        fetch = self._fetches[block] = Fetch(block, content_length, size_bytes, writer, peer)
         task = asyncio.create_task(self._run(fetch, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return fetch
+
+    def asks_peer(self, block: BlockId) -> bool:
+        """Whether the block is on its way from another worker."""
+        fetch = self._fetches.get(block)
+        return fetch is not None and fetch.peer is not None
 
     async def _run(self, fetch: Fetch, writer: BlockWriter) -> None:
         error: ZerohopError | None = None
@@ -145,8 +157,10 @@ class Fetching:
     async def _fill(self, fetch: Fetch, writer: BlockWriter) -> None:
         content, index = fetch.block
         offset = index * block_size_of(content)
-        async with aclosing(self._under_store.read(content, offset, fetch.size_bytes)) as pieces:
-            async for data in pieces:
+        pieces = self._origin.read(content, fetch.content_length, offset, fetch.size_bytes, peer=fetch.peer)
+        async with aclosing(pieces):
+            async for source, data in pieces:
+                fetch.source = source
                 await writer.write([data])
                 fetch.progressed(writer.size_bytes)
         await writer.finish()

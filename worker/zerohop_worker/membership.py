@@ -17,6 +17,8 @@ from zerohop.errors import (
 )
 from zerohop.model import Segment, TierUse
 from zerohop.rpc.master_api import (
+    ClusterView,
+    GetClusterView,
     ListUnpersisted,
     MarkPersisted,
     RegisterWorker,
@@ -50,7 +52,9 @@ class MasterCalls(Protocol):
 
 
 class Membership:
-    """`registration` is sent as it is at each registration; `tiers()` gives their present use."""
+    """`registration` is sent as it is at each registration; `tiers()` gives their present use.
+    `on_view` is told the master's view of the cluster with each heartbeat, and before the first write.
+    """
 
     def __init__(
         self,
@@ -59,12 +63,14 @@ class Membership:
         contents: Contents,
         under_store: UnderStore,
         tiers: Callable[[], tuple[TierUse, ...]],
+        on_view: Callable[[ClusterView], None] = lambda _view: None,
     ) -> None:
         self._master = master
         self._registration = registration
         self._contents = contents
         self._under_store = under_store
         self._tiers = tiers
+        self._on_view = on_view
         self._unmarked: set[bytes] = set()  # persisted, and the master was not told yet
         self._heartbeat_s = 1.0
         self._missing = 0  # contents that the last look found nowhere
@@ -119,6 +125,22 @@ class Membership:
             draining=self.draining,
         )
         await self._master.call(request, timeout_s=_CALL_TIMEOUT_S)
+        await self._look()
+
+    async def _look(self) -> None:
+        self._on_view(await self._master.call(GetClusterView(), timeout_s=_CALL_TIMEOUT_S))
+
+    async def retire(self) -> None:
+        """The worker is on its way out: returns when everyone who writes has had time to hear of it."""
+        self.draining = True
+        if not self.registered.is_set():
+            return
+        try:
+            await self._beat()
+        except ZerohopError as error:
+            _log.info("the master does not hear that this worker is draining: %s", error)
+            return
+        await asyncio.sleep(self._heartbeat_s * 1.1)
 
     async def _tell(self) -> None:
         """What is persisted. Apart from the heartbeats, which a slow under-store must not hold up."""
@@ -138,6 +160,7 @@ class Membership:
         self._registration.tiers = self._tiers()
         answer = await self._master.call(self._registration, timeout_s=_CALL_TIMEOUT_S)
         self._heartbeat_s = answer.settings.heartbeat_s
+        await self._look()  # before the first write: it says how many have to hold an unpersisted content
         self._contents.begin_session(answer.session, answer.settings.block_size_bytes)
         self.registered.set()
         _log.info("registered, session %s", answer.session.hex())

@@ -1,4 +1,4 @@
-"""Contents that only this worker holds, and bringing them to the under-store: `async_through` and `must_cache`.
+"""Contents that the under-store does not have yet, and bringing them there: `async_through` and `must_cache`.
 
 Invariant: an owed content has a marker on disk and unpersisted (so never evicted) copies of all its blocks in tiers on
 disk, from before its writer is answered until the under-store has it.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from functools import partial
 
 from zerohop.errors import ContentLost, ContentNotFound, OutOfSpace
@@ -26,6 +27,9 @@ _log = logging.getLogger(__name__)
 
 _STREAMS = 2
 """Contents that are persisted at a time: enough to overlap their syncs, few enough to leave disk to readers."""
+
+_COPY_PATIENCE_S = 60.0
+"""After this time a copy is persisted though the worker that was to do it lives: its release may have been lost."""
 
 _FIRST_PAUSE_S = 0.5
 _LAST_PAUSE_S = 30.0
@@ -52,6 +56,8 @@ class Persister:
         self._failures = 0  # in a row, over all contents: the store is what fails
         self._retry: asyncio.TimerHandle | None = None
         self._stopped = False
+        # Called for what was persisted of which other workers hold copies: they may let go of them.
+        self.on_release: Callable[[bytes, Sequence[str]], None] = lambda _content, _holders: None
 
     def may_hold(self, policy: WritePolicy, expected_bytes: int) -> bool:
         """Whether a content may be taken that the under-store will not have at once: half a tier is the limit."""
@@ -84,9 +90,17 @@ class Persister:
                     await self._store.pool.run(self._markers.remove, content)
                 raise OutOfSpace(f"cannot note an unpersisted content: {error}") from error
         self._contents.held[content] = held
-        if held.owed:
+        if held.owed and not held.first:
             self._queue.append(content)
             self._next()
+
+    def take_over(self, live: Collection[str], now_s: float) -> None:
+        """Persists at once what others were to persist who are not `live`, or have not done it for too long."""
+        for content, held in list(self._contents.held.items()):
+            if held.first and (held.first not in live or now_s - held.created_s > _COPY_PATIENCE_S):
+                self._contents.held[content] = replace(held, first="")
+                self._queue.appendleft(content)
+        self._next()
 
     async def forget(self, content: bytes) -> None:
         """The content is dead or void: stops persisting it. Its blocks are the caller's to drop."""
@@ -144,11 +158,14 @@ class Persister:
             complete = False
         if not complete:
             await self.copy_to_under_store(content, held.length)
-        if self._contents.held.pop(content, None) is None:
+        last = self._contents.held.pop(content, None)
+        if last is None:
             return  # deleted meanwhile; who deletes also deletes it in the under-store, after this task has ended
         self._store.index.persisted(content)
         await self._store.pool.run(self._markers.remove, content)
         self._on_persisted((content,))
+        if last.others:
+            self.on_release(content, last.others)
 
     async def copy_to_under_store(self, content: bytes, length: int) -> None:
         """Writes a content from its cached blocks. Raises ContentLost when one is missing or damaged."""

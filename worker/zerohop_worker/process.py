@@ -83,7 +83,7 @@ async def _serve(
             ssl_context=rpc_client_tls(config),
         )
         membership = Membership(
-            master, registration, worker.contents, worker.under_store, worker.store.index.uses
+            master, registration, worker.contents, worker.under_store, worker.store.index.uses, worker.see
         )
         worker.on_persisted = membership.persisted
         beating = asyncio.create_task(membership.run())
@@ -93,7 +93,8 @@ async def _serve(
                 ready(str(addresses[0]))
                 await _first(stop.wait(), beating)
                 _log.info("draining")
-                membership.draining = True
+                if worker.peers.has_others:
+                    await membership.retire()
             await server.close(drain_s=_DRAIN_CALLS_S)
             await worker.persister.drain(_DRAIN_PERSIST_S)
         finally:

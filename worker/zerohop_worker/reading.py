@@ -31,9 +31,18 @@ class Reading:
         self._fetching = fetching
 
     async def read(
-        self, content: bytes, content_length: int, offset: int, length: int, *, cache: bool
+        self,
+        content: bytes,
+        content_length: int,
+        offset: int,
+        length: int,
+        *,
+        cache: bool,
+        for_worker: bool = False,
     ) -> AsyncGenerator[tuple[str, bytes], None]:
         """Exactly the bytes [offset, offset + length), in pieces, each with its source ("MEM", ..., "UNDER").
+
+        `for_worker`: another worker misses them, so no worker is asked for what is missing here.
 
         Raises ContentNotFound, ContentLost, UnderStoreFailed; never ends short.
         """
@@ -44,22 +53,25 @@ class Reading:
             index = offset // block_size
             stop = min(end, (index + 1) * block_size)
             if cache and stop < end:
-                self.read_ahead(content, content_length, index + 1)
-            async with aclosing(self._block(content, content_length, offset, stop, cache=cache)) as pieces:
+                self.read_ahead(content, content_length, index + 1, ask_peers=not for_worker)
+            # Two workers whose views differ might wait for each other, if both waited for what the other asks for.
+            waits = cache and not (for_worker and self._fetching.asks_peer((content, index)))
+            block = self._block(content, content_length, offset, stop, cache=waits, ask_peers=not for_worker)
+            async with aclosing(block) as pieces:
                 async for source, data in pieces:
                     offset += len(data)
                     yield source, data
 
-    def read_ahead(self, content: bytes, content_length: int, index: int) -> None:
+    def read_ahead(self, content: bytes, content_length: int, index: int, *, ask_peers: bool = True) -> None:
         """The next block comes in while this one goes out. Only a hint: whatever is wrong, its own turn will tell."""
         if self._store.index.find((content, index)) is None and content not in self._contents.held:
             try:
-                self._fetching.fetch(content, content_length, index)
+                self._fetching.fetch(content, content_length, index, ask_peers=ask_peers)
             except OutOfSpace:
                 return
 
     async def _block(
-        self, content: bytes, content_length: int, offset: int, stop: int, *, cache: bool
+        self, content: bytes, content_length: int, offset: int, stop: int, *, cache: bool, ask_peers: bool
     ) -> AsyncGenerator[tuple[str, bytes], None]:
         """Bytes of one block. A source that gives out half-way is followed by the next, from the byte reached."""
         block_size = block_size_of(content)
@@ -74,12 +86,12 @@ class Reading:
             raise ContentLost(f"block {index} of content {content.hex()} is gone, and it is nowhere else")
         if offset < stop and cache:
             try:
-                fetch = self._fetching.fetch(content, content_length, index)
+                fetch = self._fetching.fetch(content, content_length, index, ask_peers=ask_peers)
                 async with aclosing(fetch.read(offset - start, stop - start)) as fetched:
                     async for data in fetched:
                         offset += len(data)
-                        yield "UNDER", data
-                self._store.hits["UNDER"] += 1
+                        yield fetch.source, data
+                self._store.hits[fetch.source] += 1
             except OutOfSpace:
                 pass  # no room to cache it: it is served all the same
         if offset < stop:
@@ -123,10 +135,11 @@ class Reading:
                 return copy, False
             if content in self._contents.held:
                 raise ContentLost(f"block {index} of content {content.hex()} is gone, and it is nowhere else")
-            await self._fetching.fetch(content, content_length, index).complete()
+            fetch = self._fetching.fetch(content, content_length, index)
+            await fetch.complete()
             copy = self._store.lookup((content, index))
             if copy is not None:
-                self._store.hits["UNDER"] += 1
+                self._store.hits[fetch.source] += 1
                 return copy, True
         raise OutOfSpace("the cache cannot keep the block for as long as it takes to open it")
 

@@ -23,6 +23,8 @@ from zerohop.rpc.worker_api import (
     PinContents,
     ReadContent,
     ReadStarted,
+    ReleaseReplicas,
+    ReplicateContent,
     WorkerReport,
     WriteContent,
 )
@@ -30,6 +32,7 @@ from zerohop_worker.block_store import BlockStore
 from zerohop_worker.contents import Contents
 from zerohop_worker.persisting import Persister
 from zerohop_worker.reading import Reading, check_range
+from zerohop_worker.replication import Replication
 from zerohop_worker.understore.interface import UnderStore
 from zerohop_worker.writing import Writing
 
@@ -51,6 +54,7 @@ class Service:
         persister: Persister,
         writing: Writing,
         reading: Reading,
+        replication: Replication,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -59,12 +63,15 @@ class Service:
         self._persister = persister
         self._writing = writing
         self._reading = reading
+        self._replication = replication
         self._clock = clock
         self._started_ms = int(clock.now_s() * 1000)
 
     def serve(self, server: RpcServer) -> None:
         """Registers the handlers."""
         server.register_stream_in(WriteContent, self.write_content)
+        server.register_stream_in(ReplicateContent, self._replication.replicate_content)
+        server.register(ReleaseReplicas, self._replication.release_replicas)
         server.register_stream_out(ReadContent, self.read_content)
         server.register(DiscardContents, self.discard_contents)
         server.register(DeleteContents, self.delete_contents)
@@ -84,7 +91,12 @@ class Service:
             call.respond(ReadStarted(length=0, source="UNDER"))
             return
         pieces = self._reading.read(
-            request.content, request.content_length, request.offset, request.length, cache=request.cache
+            request.content,
+            request.content_length,
+            request.offset,
+            request.length,
+            cache=request.cache,
+            for_worker=request.for_worker,
         )
         async with aclosing(pieces):
             async for source, data in pieces:
@@ -96,6 +108,9 @@ class Service:
         """See `DiscardContents`. Those of other sessions are left to the sweep."""
         for content in request.contents[:_MAX_CONTENTS]:
             if content[:8] == self._contents.session and content not in self._contents.writing:
+                held = self._contents.held.get(content)
+                if held is not None:
+                    self._replication.release(content, held.others, void=True)
                 await self._delete(content, under_store=True)
         return Empty()
 

@@ -7,18 +7,24 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from zerohop.client.worker_links import WorkerLinks
 from zerohop.clock import Clock
 from zerohop.config import WorkerConfig
 from zerohop.errors import ConfigError
+from zerohop.rpc.master_api import ClusterView
+from zerohop.rpc.tls import rpc_client_tls
 from zerohop_worker.block_store import BlockStore
 from zerohop_worker.cache_index import CacheIndex
 from zerohop_worker.contents import Contents, Held, Markers
 from zerohop_worker.fetching import Fetching
 from zerohop_worker.files import Files
 from zerohop_worker.lending import Lending
+from zerohop_worker.origin import Origin
+from zerohop_worker.peers import Peers
 from zerohop_worker.persisting import Persister
 from zerohop_worker.pool import ThreadPool
 from zerohop_worker.reading import Reading
+from zerohop_worker.replication import Replication
 from zerohop_worker.scrub import Scrub
 from zerohop_worker.service import Service
 from zerohop_worker.tier_folder import TierFolder
@@ -63,14 +69,36 @@ class Worker:
             Markers(Path(config.data_dir) / "unpersisted", files),
             lambda contents: self.on_persisted(contents),
         )
-        self.fetching = Fetching(self.store, under_store)
+        self.peers = Peers(worker_id, _links(config, worker_id))
+        self.fetching = Fetching(self.store, Origin(under_store, self.peers))
         self.reading = Reading(self.store, under_store, self.contents, self.fetching)
-        self.writing = Writing(worker_id, self.store, under_store, self.contents, self.persister, clock)
+        self.replication = Replication(
+            worker_id, self.store, self.contents, self.persister, self.peers, clock
+        )
+        self.persister.on_release = self.replication.release
+        self.writing = Writing(
+            worker_id,
+            self.store,
+            under_store,
+            self.contents,
+            self.persister,
+            self.peers,
+            self.replication,
+            clock,
+        )
         self.lending = Lending(self.store, self.reading, self.fetching)
         self.scrub = Scrub(self.store, config.scrub_interval_s)
         self.service = Service(
-            self.store, under_store, self.contents, self.persister, self.writing, self.reading, clock
+            self.store,
+            under_store,
+            self.contents,
+            self.persister,
+            self.writing,
+            self.reading,
+            self.replication,
+            clock,
         )
+        self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -84,7 +112,8 @@ class Worker:
         except OSError as error:
             raise ConfigError(f"a folder of the cache cannot be used: {error}") from error
         self.persister.start()
-        self._tasks = [asyncio.create_task(self._make_headroom()), asyncio.create_task(self.scrub.run())]
+        work = (self._make_headroom(), self.scrub.run(), self.replication.run())
+        self._tasks = [asyncio.create_task(task) for task in work]
 
     async def _adopt(self, name: str, folder: TierFolder, held: dict[bytes, Held]) -> None:
         """Takes over the blocks of the process before; unpersisted ones first, they must find room."""
@@ -97,6 +126,11 @@ class Worker:
             if copy is None:
                 await self._pool.run(folder.unlink_block, item.block, item.checksum)
         _log.info("tier %s: %d blocks found", name, len(self.store.index.tiers[name].copies))
+
+    def see(self, view: ClusterView) -> None:
+        """The master's view of the cluster: whom to ask, and what to do in the place of those who are lost."""
+        self.peers.update(view)
+        self.persister.take_over(self.peers.live, self._clock.now_s())
 
     async def _make_headroom(self) -> None:
         while True:
@@ -114,12 +148,22 @@ class Worker:
             await asyncio.wait(self._tasks)
         await self.fetching.stop()
         await self.persister.stop()
+        await self.peers.close()
         await self.store.quiet()
         for folder in self.folders.values():
             if folder.volatile:
                 await self._pool.run(folder.remove)
         self._pool.close()
         await self.under_store.close()
+
+
+def _links(config: WorkerConfig, worker_id: str) -> WorkerLinks:
+    return WorkerLinks(
+        name=f"worker {worker_id}",
+        cluster_secret=config.cluster_secret or None,
+        ssl_context=rpc_client_tls(config),
+        own_host_id=config.host_id,
+    )
 
 
 def _folders(

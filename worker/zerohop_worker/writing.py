@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any
 
 from zerohop.clock import Clock
 from zerohop.errors import (
@@ -20,6 +20,7 @@ from zerohop.errors import (
     Overloaded,
     SessionFenced,
     UnderStoreFailed,
+    ZerohopError,
 )
 from zerohop.model import WritePolicy
 from zerohop.rpc.worker_api import ContentWritten, WriteContent
@@ -27,24 +28,15 @@ from zerohop_worker.block_store import BlockStore
 from zerohop_worker.content_sinks import BlockSink, split
 from zerohop_worker.contents import Contents, Held
 from zerohop_worker.files import Buffer
+from zerohop_worker.peers import Peers
 from zerohop_worker.persisting import Persister
+from zerohop_worker.receiving import MAX_WRITES, PIECE_BYTES, ByteStream, next_piece
+from zerohop_worker.replication import ReplicaStream, Replication
 from zerohop_worker.understore.interface import StagedContent, UnderStore
 
-__all__ = ["ByteStream", "Writing"]
+__all__ = ["Writing"]
 
 _log = logging.getLogger(__name__)
-
-_PIECE_BYTES = 512 << 10
-"""Written by one call in a thread: large enough to make the hop cheap, small enough to overlap."""
-
-_MAX_WRITES = 512
-"""At a time: bounds memory to about a GiB in the worst case, two pieces and a socket's buffer each."""
-
-
-class ByteStream(Protocol):
-    """The receiving end of a stream: empty at its end."""
-
-    async def read(self, max_bytes: int = ...) -> memoryview: ...
 
 
 class Writing:
@@ -57,6 +49,8 @@ class Writing:
         under_store: UnderStore,
         contents: Contents,
         persister: Persister,
+        peers: Peers,
+        replication: Replication,
         clock: Clock,
     ) -> None:
         self.worker_id = worker_id
@@ -64,12 +58,14 @@ class Writing:
         self.under_store = under_store
         self.contents = contents
         self.persister = persister
+        self.peers = peers
+        self.replication = replication
         self.clock = clock
 
     async def write_content(self, request: WriteContent, stream: ByteStream) -> ContentWritten:
         """See `WriteContent`."""
-        if len(self.contents.writing) >= _MAX_WRITES:
-            raise Overloaded(f"the worker takes {_MAX_WRITES} contents at a time")
+        if len(self.contents.writing) >= MAX_WRITES:
+            raise Overloaded(f"the worker takes {MAX_WRITES} contents at a time")
         content = self.contents.begin()
         write = _Write(self, content, request)
         try:
@@ -107,10 +103,23 @@ class _Write:
         self._tail: Sequence[Buffer] = ()  # the last piece, when it is left to the commit
         if self._only_cached and not parts.persister.may_hold(self._policy, self._expected_bytes):
             self._policy = WritePolicy.THROUGH
+        self._others: tuple[str, ...] = ()  # workers that hold copies, or may by now
+        self._replicas: ReplicaStream | None = None
+        if self._policy is WritePolicy.ASYNC_THROUGH:
+            self._choose_holders()
         self._blocks = self._new_blocks()
         self._staged: StagedContent | None = None
         if not self._only_cached:
             self._staged = parts.under_store.stage(content)
+
+    def _choose_holders(self) -> None:
+        chain = self._parts.peers.further_holders(self._content)
+        if chain is None:
+            _log.info("content %s goes through: too few workers would hold it", self._content.hex())
+            self._policy = WritePolicy.THROUGH
+        elif chain:
+            self._others = chain
+            self._replicas = self._parts.replication.stream(self._content, chain, self._expected_bytes)
 
     @property
     def _only_cached(self) -> bool:
@@ -131,11 +140,13 @@ class _Write:
     async def receive(self, stream: ByteStream) -> None:
         """Takes the stream to its end."""
         writing: asyncio.Task[None] | None = None
+        if self._replicas is not None:
+            await self._replicated(self._replicas.open())
         try:
             while piece := await self._next_piece(stream):
                 if writing is not None:
                     await writing
-                last = sum(len(chunk) for chunk in piece) < _PIECE_BYTES
+                last = sum(len(chunk) for chunk in piece) < PIECE_BYTES
                 writing = asyncio.create_task(self._write(piece, last=last))
             if writing is not None:
                 await writing
@@ -146,19 +157,32 @@ class _Write:
             raise BodyTooShort(f"the body has {self._length} bytes, {self._expected_bytes} were announced")
 
     async def _next_piece(self, stream: ByteStream) -> list[memoryview]:
-        piece: list[memoryview] = []
-        size_bytes = 0
-        while size_bytes < _PIECE_BYTES and (chunk := await stream.read(_PIECE_BYTES - size_bytes)):
-            piece.append(chunk)
-            size_bytes += len(chunk)
-        self._length += size_bytes
+        piece = await next_piece(stream)
+        self._length += sum(len(chunk) for chunk in piece)
         if 0 <= self._expected_bytes < self._length:
             raise InvalidRequest(
                 f"the body is longer than the {self._expected_bytes} bytes that were announced"
             )
         return piece
 
+    async def _replicated(self, step: Awaitable[object]) -> None:
+        """One step of the replication; when it fails, the under-store takes the place of the other holders."""
+        try:
+            await step
+        except ZerohopError as error:
+            _log.info("content %s goes through: %s", self._content.hex(), error)
+            await self._leave_replicas()
+            assert self._blocks is not None
+            await self._go_through(self._blocks)
+
+    async def _leave_replicas(self) -> None:
+        if self._replicas is not None:
+            replicas, self._replicas = self._replicas, None
+            await replicas.close()
+
     async def _write(self, piece: Sequence[Buffer], *, last: bool) -> None:
+        if self._replicas is not None:
+            await self._replicated(self._replicas.write(piece))
         if self._staged is None:
             await self._write_blocks(piece)
         elif last:
@@ -184,6 +208,7 @@ class _Write:
             await blocks.write(piece)
         except OutOfSpace as error:
             if self._only_cached:
+                _log.info("content %s goes through: the cache is full", self._content.hex())
                 await self._go_through(blocks)
                 assert self._staged is not None
                 await self._staged.write(split(piece, blocks.written_bytes - before)[1])
@@ -193,8 +218,8 @@ class _Write:
             await blocks.abort()
 
     async def _go_through(self, blocks: BlockSink) -> None:
-        """The cache is full half-way: what it has goes to the under-store, and so will the rest."""
-        _log.info("content %s goes through: the cache is full", self._content.hex())
+        """The content cannot be held: what the cache has of it goes to the under-store, and so will the rest."""
+        await self._leave_replicas()
         self._staged = self._parts.under_store.stage(self._content)
         self._policy = WritePolicy.THROUGH
         async with aclosing(blocks.written()) as pieces:
@@ -206,6 +231,8 @@ class _Write:
         parts = self._parts
         await self._finish_blocks()
         self._check_session()
+        if self._replicas is not None:
+            await self._replicated(self._replicas.finish())
         if self._staged is None:
             await self._hold()
         if self._staged is not None:
@@ -214,6 +241,7 @@ class _Write:
         self._check_session()
         if self._staged is not None:
             parts.store.index.persisted(self._content)
+            parts.replication.release(self._content, self._others)
         return ContentWritten(
             content=self._content,
             length=self._length,
@@ -221,6 +249,7 @@ class _Write:
             session=parts.contents.session,
             persisted=self._staged is not None,
             policy=self._policy,
+            holders=(parts.worker_id, *self._others) if self._staged is None else (),
         )
 
     async def _finish_blocks(self) -> None:
@@ -238,7 +267,12 @@ class _Write:
     async def _hold(self) -> None:
         """Answers for the content from now on; if that cannot be noted on disk, it goes through after all."""
         assert self._blocks is not None
-        held = Held(self._length, self._parts.clock.now_s(), owed=self._policy is WritePolicy.ASYNC_THROUGH)
+        held = Held(
+            self._length,
+            self._parts.clock.now_s(),
+            owed=self._policy is WritePolicy.ASYNC_THROUGH,
+            others=self._others,
+        )
         self._held = True
         try:
             await self._parts.persister.hold(self._content, held)
@@ -251,6 +285,8 @@ class _Write:
 
     async def abort(self) -> None:
         """Leaves nothing."""
+        await self._leave_replicas()
+        self._parts.replication.release(self._content, self._others, void=True)
         if self._held:
             await self._parts.persister.forget(self._content)
         if self._blocks is not None:

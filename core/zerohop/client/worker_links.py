@@ -96,13 +96,13 @@ class WorkerLinks:
             block_key(content, index),
             local=self._local,
             holders=holders,
-            avoid=self._avoided_now(),
+            avoid=self.avoided(),
         )
 
     def for_write(self, token: bytes) -> list[WorkerInfo]:
         """Workers to offer a content, best first."""
         local = [worker.worker_id for worker in self._workers if worker.host_id == self.own_host_id]
-        return write_order(self._workers, token, local=local, avoid=self._avoided_now())
+        return write_order(self._workers, token, local=local, avoid=self.avoided())
 
     def client(self, worker_id: str) -> RpcClient:
         """The RPC client of a worker of the view. Raises PeerUnavailable if it has gone."""
@@ -122,7 +122,8 @@ class WorkerLinks:
         """The worker could not be reached: others come first for a few seconds."""
         self._avoided[worker_id] = asyncio.get_running_loop().time() + _AVOID_S
 
-    def _avoided_now(self) -> Collection[str]:
+    def avoided(self) -> Collection[str]:
+        """Ids of the workers that come last for now."""
         if self._avoided:
             now = asyncio.get_running_loop().time()
             self._avoided = {worker_id: until for worker_id, until in self._avoided.items() if until > now}

@@ -1,0 +1,104 @@
+"""The other workers of the cluster: whom a missing block is asked of, and who holds copies of what is not persisted.
+
+Pure decisions over the last view of the cluster, and the connections to carry them out. A worker that is cut off from
+the master goes on with the view that it has: a wrong choice costs time, never bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection
+
+from zerohop.client.placement import block_key, rank
+from zerohop.client.worker_links import WorkerLinks
+from zerohop.errors import ProtocolViolation, TransportError
+from zerohop.rpc.client import RpcClient
+from zerohop.rpc.master_api import ClusterView
+from zerohop.rpc.worker_api import ReadContent
+
+__all__ = ["Peers"]
+
+_STALL_S = 5.0
+"""A worker that sends no byte of a block for so long is not waited for: the under-store has it, too."""
+
+
+class Peers:
+    """`links` know all live workers, this one among them. Before the first view there are none."""
+
+    def __init__(self, worker_id: str, links: WorkerLinks) -> None:
+        self._worker_id = worker_id
+        self._links = links
+        self._copies = 1  # of an unpersisted content that the cluster wants
+
+    def update(self, view: ClusterView) -> None:
+        """Takes the view that the master has of the cluster."""
+        self._links.update(view.workers)
+        self._copies = min(view.settings.async_replicas, max(1, view.worker_count))
+
+    @property
+    def live(self) -> Collection[str]:
+        """Ids of the live workers."""
+        return [worker.worker_id for worker in self._links.all]
+
+    @property
+    def has_others(self) -> bool:
+        """Whether any other worker is live."""
+        return any(worker.worker_id != self._worker_id for worker in self._links.all)
+
+    def home(self, content: bytes, index: int) -> str | None:
+        """The worker that a block belongs to by rendezvous; None when that is this one, or nobody else is there."""
+        avoided = self._links.avoided()
+        others = [one for one in self.live if one not in avoided and one != self._worker_id]
+        if not others:
+            return None
+        first = rank(block_key(content, index), [*others, self._worker_id])[0]
+        return None if first == self._worker_id else first
+
+    def further_holders(self, content: bytes) -> tuple[str, ...] | None:
+        """The workers that shall hold a content besides this one while it is not persisted, those of other hosts
+        first; None when there are not enough of them.
+        """
+        avoided = self._links.avoided()
+        others = {
+            worker.worker_id: worker
+            for worker in self._links.all
+            if worker.worker_id != self._worker_id and worker.worker_id not in avoided and not worker.draining
+        }
+        ranked = rank(content, others)
+        ranked.sort(key=lambda worker_id: others[worker_id].host_id == self._links.own_host_id)
+        chosen = tuple(ranked[: self._copies - 1])
+        return chosen if len(chosen) == self._copies - 1 else None
+
+    def client(self, worker_id: str) -> RpcClient:
+        """Raises PeerUnavailable when it has gone."""
+        return self._links.client(worker_id)
+
+    def avoid(self, worker_id: str) -> None:
+        """It could not be reached: it is left alone for a few seconds."""
+        self._links.avoid(worker_id)
+
+    async def read(
+        self, worker_id: str, content: bytes, content_length: int, offset: int, length: int
+    ) -> AsyncGenerator[memoryview, None]:
+        """Bytes [offset, offset + length) of a content, exactly, from another worker, which keeps what it has to
+        fetch. Raises what it answers, and transport errors.
+        """
+        request = ReadContent(
+            content=content, content_length=content_length, offset=offset, length=length, for_worker=True
+        )
+        left = length
+        try:
+            async with self.client(worker_id).open_stream_out(request, timeout_s=_STALL_S) as source:
+                while piece := await source.read():
+                    left -= len(piece)
+                    if left < 0:
+                        raise ProtocolViolation(f"more than the {length} bytes that were asked for")
+                    yield piece
+            if left:
+                raise ProtocolViolation(f"{left} of {length} bytes are missing")
+        except TransportError:
+            self.avoid(worker_id)
+            raise
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._links.close()
