@@ -19,6 +19,7 @@ from zerohop_master.kv.groups import collect_groups
 from zerohop_master.kv.interface import Commit, Group, KvCounters, Lease, Row
 from zerohop_master.kv.leases import take_lease
 from zerohop_master.kv.limits import checked_size
+from zerohop_master.kv.row_cache import RowCache
 from zerohop_master.kv.sqlite_file import Database, copy_database, open_database
 from zerohop_master.kv.sqlite_writer import Outcome, Submission, Writer
 from zerohop_master.kv.watches import WatchHub
@@ -31,6 +32,8 @@ _MAX_PENDING_COMMITS = 4096
 _MAX_PENDING_BYTES = 64 << 20
 # Reached, the log is written back into the database, which holds up writers but not readers.
 _WAL_LIMIT_BYTES = 32 << 20
+# Rows kept as Python objects: buckets, users and the records and inline data of hot objects.
+_CACHE_BYTES = 32 << 20
 
 _GET = "SELECT key, value, version FROM kv WHERE key = ?"
 _SCAN = "SELECT key, value, version FROM kv WHERE key >= ? AND key < ? ORDER BY key"
@@ -52,6 +55,7 @@ class SqliteStore:
         self._now = now
         self._loop = asyncio.get_running_loop()
         self._watches = WatchHub()
+        self._cache = RowCache(_CACHE_BYTES)
         self._pending_commits = 0
         self._pending_bytes = 0
         self._closed = False
@@ -80,13 +84,18 @@ class SqliteStore:
 
     async def get(self, keys: Sequence[bytes]) -> list[Row | None]:
         """See `KeyValueStore.get`."""
+        self._check_open()
         self.counters.seeks += len(keys)
-        rows: list[Row | None] = []
-        with self._reading(one_statement=len(keys) == 1) as cursor:
-            for key in keys:
-                found = cursor.execute(_GET, (key,)).fetchone()
-                rows.append(None if found is None else Row(*found))
-                self.counters.rows_read += found is not None
+        rows = [self._cache.get(key) for key in keys]
+        missing = [index for index, row in enumerate(rows) if row is None]
+        if missing:
+            with self._reading(one_statement=len(missing) == 1) as cursor:
+                for index in missing:
+                    found = cursor.execute(_GET, (keys[index],)).fetchone()
+                    if found is not None:
+                        rows[index] = row = Row(*found)
+                        self._cache.put(row)
+        self.counters.rows_read += len(rows) - rows.count(None)
         return rows
 
     async def scan(
@@ -151,6 +160,7 @@ class SqliteStore:
         submission = Submission(commit, size_bytes, self._loop.create_future())
         self._pending_commits += 1
         self._pending_bytes += size_bytes
+        self._cache.begin(commit)
         self._writer.submit(submission)
         return await submission.future
 
@@ -213,6 +223,7 @@ class SqliteStore:
             self._pending_commits -= 1
             self._pending_bytes -= submission.size_bytes
             commit, future = submission.commit, submission.future
+            self._cache.end(commit)
             if isinstance(outcome, int):
                 self.counters.commits += 1
                 self._watches.touched([*(key for key, _ in commit.puts), *commit.deletes])
