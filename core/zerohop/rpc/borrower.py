@@ -7,6 +7,7 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from zerohop.errors import (
     ProtocolViolation,
     ZerohopError,
 )
+from zerohop.metrics import outgoing
 from zerohop.rpc.address import checked_unix_path
 from zerohop.rpc.backoff import Backoff
 from zerohop.rpc.channel import lost_after_sending
@@ -77,6 +79,16 @@ class DescriptorClient:
         Raises what the handler raised, and as `RpcClient.call` does. Descriptors that arrive for a call that was
         cancelled or timed out are closed.
         """
+        started_s = perf_counter()
+        try:
+            answer = await self._call(request, timeout_s)
+        except BaseException as error:
+            outgoing[type(request)].ended(started_s, error)
+            raise
+        outgoing[type(request)].ended(started_s)
+        return answer
+
+    async def _call(self, request: Request[R], timeout_s: float) -> tuple[R, list[int]]:
         link = self._link
         if link is None or link.closed:
             loop = asyncio.get_running_loop()

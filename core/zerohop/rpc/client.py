@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from time import perf_counter
 from typing import Any, TypeVar
 
 from zerohop.errors import (
@@ -14,6 +15,7 @@ from zerohop.errors import (
     PeerUnavailable,
     TransportError,
 )
+from zerohop.metrics import outgoing
 from zerohop.rpc.address import Address
 from zerohop.rpc.backoff import Backoff
 from zerohop.rpc.body import BodyReader
@@ -62,18 +64,24 @@ class RpcClient:
         `idempotent` a request on a connection that turned out to be dead is sent once more. Cancelling cancels the
         handler.
         """
-        channel = self._channel
-        if channel is not None and not channel.closed and not channel.write_paused:
-            first_timeout_s = timeout_s
-        else:
-            loop = asyncio.get_running_loop()
-            deadline = loop.time() + timeout_s
-            channel = await self._ready_channel(timeout_s)
-            first_timeout_s = deadline - loop.time()
-        payload = encode(request)
-        if not idempotent:
-            return decode_response(type(request), await self._exchange(channel, payload, first_timeout_s))
-        return decode_response(type(request), await self._exchange_twice(channel, payload, first_timeout_s))
+        started_s = perf_counter()
+        try:
+            channel = self._channel
+            if channel is not None and not channel.closed and not channel.write_paused:
+                first_timeout_s = timeout_s
+            else:
+                loop = asyncio.get_running_loop()
+                deadline = loop.time() + timeout_s
+                channel = await self._ready_channel(timeout_s)
+                first_timeout_s = deadline - loop.time()
+            exchange = self._exchange_twice if idempotent else self._exchange
+            payload = await exchange(channel, encode(request), first_timeout_s)
+            response = decode_response(type(request), payload)
+        except BaseException as error:
+            outgoing[type(request)].ended(started_s, error)
+            raise
+        outgoing[type(request)].ended(started_s)
+        return response
 
     async def _exchange(self, channel: UnaryChannel, payload: bytes, timeout_s: float) -> bytes:
         call_id, future = channel.submit(payload, timeout_s)
@@ -99,14 +107,15 @@ class RpcClient:
         self, request: Request[R], *, timeout_s: float = 30.0
     ) -> AsyncGenerator[StreamSink[R], None]:
         """Opens a stream to the server. `timeout_s` is what may pass without any byte moving, not the total."""
-        channel, _ = await self._streams().acquire(timeout_s)
-        clean = False
-        try:
-            sink = StreamSink(channel, request, timeout_s)
-            yield sink
-            clean = sink.finished
-        finally:
-            self._streams().release(channel, clean=clean)
+        with _counted(request):
+            channel, _ = await self._streams().acquire(timeout_s)
+            clean = False
+            try:
+                sink = StreamSink(channel, request, timeout_s)
+                yield sink
+                clean = sink.finished
+            finally:
+                self._streams().release(channel, clean=clean)
 
     @asynccontextmanager
     async def open_stream_out(
@@ -116,14 +125,15 @@ class RpcClient:
 
         A stream only reads, so a request on a pooled connection that turned out to be dead is sent once more.
         """
-        channel, head, body = await self._begin_stream_out(request, timeout_s)
-        clean = False
-        try:
-            source = StreamSource(decode_response(type(request), head), body)
-            yield source
-            clean = body.finished
-        finally:
-            self._streams().release(channel, clean=clean)
+        with _counted(request):
+            channel, head, body = await self._begin_stream_out(request, timeout_s)
+            clean = False
+            try:
+                source = StreamSource(decode_response(type(request), head), body)
+                yield source
+                clean = body.finished
+            finally:
+                self._streams().release(channel, clean=clean)
 
     async def _begin_stream_out(
         self, request: Request[R], timeout_s: float
@@ -235,3 +245,15 @@ class RpcClient:
             await self._channel.gone(timeout_s=1.0)
         if self._pool is not None:
             await self._pool.close()
+
+
+@contextmanager
+def _counted(request: Request[Any]) -> Iterator[None]:
+    """A stream counts as one call, from its beginning to its end."""
+    started_s = perf_counter()
+    try:
+        yield
+    except BaseException as error:
+        outgoing[type(request)].ended(started_s, error)
+        raise
+    outgoing[type(request)].ended(started_s)

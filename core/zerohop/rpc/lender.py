@@ -8,11 +8,13 @@ import inspect
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
 from typing import Any, TypeVar
 
 import msgspec
 
 from zerohop.errors import Internal, Overloaded, ProtocolViolation, ZerohopError
+from zerohop.metrics import Calls
 from zerohop.rpc.call import Peer
 from zerohop.rpc.frames import FrameKind
 from zerohop.rpc.handshake import ServerHandshake
@@ -108,17 +110,24 @@ class Holder:
         try:
             request = self._server.messages.decode(payload)
             handler, close = self._server.handlers[type(request)]
-            outcome = handler(request, self)
-            if not inspect.isawaitable(outcome):
-                self._answer(call_id, outcome, close=close)
-                return
-            self._begin(call_id, outcome, close=close)
+            calls, started_s = self._server.calls[type(request)], perf_counter()
+            try:
+                outcome = handler(request, self)
+                if not inspect.isawaitable(outcome):
+                    self._answer(call_id, outcome, close=close)
+                    calls.ended(started_s)
+                    return
+                task = self._begin(call_id, outcome, close=close)
+            except BaseException as error:
+                calls.ended(started_s, error)
+                raise
+            task.add_done_callback(lambda done: calls.ended(started_s, _failure(done)))
         except ZerohopError as error:
             self._answer_error(call_id, error)
         except Exception:  # noqa: BLE001 - the funnel: any defect of a handler is logged and answered
             self._answer_error(call_id, self._defect())
 
-    def _begin(self, call_id: int, work: Awaitable[Lent], *, close: bool) -> None:
+    def _begin(self, call_id: int, work: Awaitable[Lent], *, close: bool) -> asyncio.Future[Lent]:
         if call_id in self._tasks or len(self._tasks) >= MAX_CALLS_PER_HOLDER:
             if inspect.iscoroutine(work):
                 work.close()
@@ -126,6 +135,7 @@ class Holder:
         task = asyncio.ensure_future(work)
         self._tasks[call_id] = task
         task.add_done_callback(lambda done: self._finish(call_id, done, close=close))
+        return task
 
     def _finish(self, call_id: int, task: asyncio.Future[Lent], *, close: bool) -> None:
         self._tasks.pop(call_id, None)
@@ -186,6 +196,7 @@ class DescriptorServer:
         self.name = name
         self.path = path
         self.messages = MessageSet()
+        self.calls = Calls()
         self.handlers: dict[type, tuple[Callable[[Any, Holder], Lent | Awaitable[Lent]], bool]] = {}
         self.notices = NoticeSet()
         self._on_connect, self._on_lost = on_connect, on_lost
@@ -274,3 +285,7 @@ class DescriptorServer:
             holder.close()
         if tasks:
             await asyncio.wait(tasks)
+
+
+def _failure(task: asyncio.Future[Any]) -> BaseException | None:
+    return asyncio.CancelledError() if task.cancelled() else task.exception()

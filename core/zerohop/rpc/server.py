@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from zerohop.errors import Overloaded, PeerUnavailable
+from zerohop.metrics import Calls
 from zerohop.rpc.address import Address
 from zerohop.rpc.call import Call, StreamInCall, StreamOutCall
 from zerohop.rpc.handshake import secret_bytes
@@ -54,6 +55,7 @@ class RpcServer:
         self.name = name
         self.secret = secret_bytes(cluster_secret)
         self.messages = MessageSet()
+        self.calls = Calls()
         self.sync_handlers: dict[type, SyncHandler] = {}
         self.handlers: dict[type, UnaryHandler] = {}
         self.stream_in_handlers: dict[type, StreamInHandler] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from zerohop.errors import (
@@ -25,7 +26,7 @@ from zerohop.rpc.message import encode, encode_error
 from zerohop.rpc.wire import HANDSHAKE_TIMEOUT_S, Wire, total_of
 
 if TYPE_CHECKING:
-    from zerohop.rpc.server import RpcServer, StreamInHandler, StreamOutHandler, UnaryHandler
+    from zerohop.rpc.server import RpcServer, StreamInHandler, StreamOutHandler, SyncHandler, UnaryHandler
 
 __all__ = ["Session"]
 
@@ -48,6 +49,7 @@ class Session(Wire):
         self._running: dict[int, RunningCall] = {}
         self._deadlines = Deadlines(loop, self._expire)
         self._sync = server.sync_handlers
+        self._calls = server.calls
         self._decode = server.messages.decode
         self.peer = Peer("", "", "", is_unix=False)
 
@@ -128,13 +130,22 @@ class Session(Wire):
             handler = self._sync.get(type(request))
             if handler is None:
                 self._begin(call_id, request, timeout_s)
-                return
-            response = handler(request, Call(self.peer, timeout_s, self._loop.time()))
-            self.send(frame(_RESPONSE, call_id, encode(response)))
+            else:
+                self._answer_in_turn(call_id, request, timeout_s, handler)
         except ZerohopError as error:
             self._answer_error(call_id, error)
         except Exception:  # noqa: BLE001 - the funnel: any defect of a handler is logged and answered
             self._answer_error(call_id, self._defect())
+
+    def _answer_in_turn(self, call_id: int, request: Any, timeout_s: float, handler: SyncHandler) -> None:
+        started_s = perf_counter()
+        try:
+            response = handler(request, Call(self.peer, timeout_s, self._loop.time()))
+            self.send(frame(_RESPONSE, call_id, encode(response)))
+        except BaseException as error:
+            self._calls[type(request)].ended(started_s, error)
+            raise
+        self._calls[type(request)].ended(started_s)
 
     def _on_body(self, kind: int, call_id: int, payload: bytes | memoryview) -> None:
         call = self._running.get(call_id)
@@ -172,7 +183,8 @@ class Session(Wire):
             self._deadlines.add(call_id, now + timeout_s)
         task = self._loop.create_task(work, name=f"{self._server.name} {kind.__name__}")
         self._running[call_id] = RunningCall(task, body)
-        task.add_done_callback(lambda done: self._finish(call_id, done))
+        calls, started_s = self._calls[kind], perf_counter()
+        task.add_done_callback(lambda done: calls.ended(started_s, self._finish(call_id, done)))
 
     def _resume_body(self) -> None:
         if not self.write_paused and not self.transport.is_closing():
@@ -203,26 +215,26 @@ class Session(Wire):
             call.expired = True
             call.task.cancel()
 
-    def _finish(self, call_id: int, task: asyncio.Task[None]) -> None:
-        """Every task ends here: its error is answered, its place is free again."""
+    def _finish(self, call_id: int, task: asyncio.Task[None]) -> BaseException | None:
+        """Every task ends here: its error is answered, its place is free again. Returns what it failed of."""
         call = self._running.pop(call_id)
         self._deadlines.discard(call_id)
         self._server.end_call()
         if call.body is not None and not self.closed:
             self._resume_body()
+        error: BaseException | None
         if task.cancelled():
-            if call.expired:
-                self._answer_error(
-                    call_id, OutcomeUnknown("the time-out passed while the call ran", reason="deadline")
-                )
-            return
-        error = task.exception()
-        if error is None:
-            return
-        if isinstance(error, ZerohopError):
-            self._answer_error(call_id, error)
+            if not call.expired:
+                return asyncio.CancelledError()
+            error = OutcomeUnknown("the time-out passed while the call ran", reason="deadline")
         else:
-            self._answer_error(call_id, self._defect(error))
+            error = task.exception()
+        if error is None:
+            return None
+        if not isinstance(error, ZerohopError):
+            error = self._defect(error)
+        self._answer_error(call_id, error)
+        return error
 
     def _defect(self, error: BaseException | None = None) -> Internal:
         _log.error("a handler of %s failed", self._server.name, exc_info=error or True)
