@@ -157,7 +157,9 @@ def chosen_parts(
             part = by_number.get(one.number)
             if part is None or part.etag != _bare(one.etag):
                 raise InvalidPart(
-                    f"part {one.number} was not uploaded, or has another ETag", part=str(one.number)
+                    f"part {one.number} was not uploaded, or has another ETag",
+                    part=str(one.number),
+                    etag=_bare(one.etag),
                 )
             chosen.append(part)
     if not chosen:

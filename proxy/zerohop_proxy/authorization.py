@@ -52,6 +52,24 @@ def parse_authorization(
     """
     if virtual_bucket:
         prefix = ""
+    claim = _claim(request, prefix, region, virtual_bucket)
+    if not isinstance(claim, Anonymous):
+        _refuse_token(request)
+    return claim
+
+
+def _refuse_token(request: RawRequest) -> None:
+    """A session token belongs to temporary keys, of which there are none here: it cannot be a valid one."""
+    token = request.headers.get("x-amz-security-token")
+    if token is None and "X-Amz-Security-Token=" in request.query:
+        token = parameters_of(request).get("X-Amz-Security-Token")
+    if token:
+        raise S3Error("InvalidToken", elements={"Token-0": token})
+
+
+def _claim(
+    request: RawRequest, prefix: str, region: str | None, virtual_bucket: str
+) -> SignedRequest | Anonymous:
     authorization = request.headers.get("authorization", "")
     in_query = "X-Amz-Algorithm=" in request.query or "AWSAccessKeyId=" in request.query
     if authorization:

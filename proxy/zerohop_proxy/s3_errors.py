@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from zerohop import errors as domain
 from zerohop_proxy.s3_error_table import S3_ERRORS
 
-__all__ = ["S3Error", "from_domain_error", "s3_code"]
+__all__ = ["S3Error", "from_domain_error", "s3_code", "signature_mismatch"]
 
 
 class S3Error(Exception):
@@ -36,6 +36,22 @@ class S3Error(Exception):
         self.elements: dict[str, str] = {**(elements or {}), **named_elements}
         self.headers: dict[str, str] = dict(headers or {})
         super().__init__(f"{code}: {self.message}")
+
+
+def signature_mismatch(
+    access_key: str, signature: str, to_sign: bytes, *, canonical_request: bytes | None = None
+) -> S3Error:
+    """SignatureDoesNotMatch with what we would have signed, so that an implementer sees where he differs."""
+    elements = {
+        "AWSAccessKeyId": access_key,
+        "StringToSign": to_sign.decode("latin-1"),
+        "SignatureProvided": signature,
+        "StringToSignBytes": to_sign.hex(" "),
+    }
+    if canonical_request is not None:
+        elements["CanonicalRequest"] = canonical_request.decode("latin-1")
+        elements["CanonicalRequestBytes"] = canonical_request.hex(" ")
+    return S3Error("SignatureDoesNotMatch", elements=elements)
 
 
 # Every class of the domain's tree has a line of its own or a base class that has one below the root; a test
@@ -91,6 +107,18 @@ _CODES: dict[type[domain.ZerohopError], str] = {
     domain.Overloaded: "SlowDown",
 }
 
+# What of an error's details S3 tells its clients, and under which names.
+_ELEMENTS: dict[str, dict[str, str]] = {
+    "EntityTooSmall": {
+        "size": "ProposedSize",
+        "minimum": "MinSizeAllowed",
+        "part": "PartNumber",
+        "etag": "ETag",
+    },
+    "InvalidPart": {"part": "PartNumber", "etag": "ETag"},
+    "PreconditionFailed": {"condition": "Condition"},
+}
+
 # The words of these domain errors are meant for the caller of S3; those of the others speak of our insides.
 _MESSAGE_FOR_CLIENT: tuple[type[domain.ZerohopError], ...] = (
     domain.InvalidRequest,
@@ -110,8 +138,8 @@ def s3_code(error_class: type[domain.ZerohopError]) -> str:
 def from_domain_error(error: domain.ZerohopError) -> S3Error:
     """The S3 answer to a domain error; the most derived mapped class decides."""
     code = s3_code(type(error))
-    if isinstance(error, domain.PreconditionFailed) and "condition" in error.details:
-        return S3Error(code, Condition=error.details["condition"])
+    names = _ELEMENTS.get(code, {})
+    elements = {names[name]: value for name, value in error.details.items() if name in names}
     if isinstance(error, _MESSAGE_FOR_CLIENT):
-        return S3Error(code, error.message)
-    return S3Error(code)
+        return S3Error(code, error.message, elements=elements)
+    return S3Error(code, elements=elements)

@@ -16,7 +16,7 @@ from zerohop_proxy.canonical import fold, paths_and_hosts
 from zerohop_proxy.payload import UNSIGNED_PAYLOAD, VerifiedPayload, verified_payload
 from zerohop_proxy.raw_request import RawRequest
 from zerohop_proxy.request_time import check_skew, parse_http_date, parse_iso_basic
-from zerohop_proxy.s3_errors import S3Error
+from zerohop_proxy.s3_errors import S3Error, signature_mismatch
 
 __all__ = ["SignedV2", "parse_header_v2", "parse_query_v2"]
 
@@ -80,7 +80,8 @@ class SignedV2:
     virtual_bucket: str = ""
 
     def verify(self, secret_key: str, now: float) -> VerifiedPayload:
-        """Check the signature, then the clock; raises `S3Error`."""
+        """Check the clock, then the signature; raises `S3Error`."""
+        self._check_time(now)
         headers = self.request.headers
         resources = [
             path for path, _ in paths_and_hosts(self.request.path, headers.get("host", ""), self.prefix)
@@ -90,7 +91,12 @@ class SignedV2:
         # boto3 signs `/bucket/` and sends `/bucket`; a resource with a slash at its end can only mean the bucket.
         resources += [f"{path}/" for path in resources if path.count("/") == 1 and path != "/"]
         if not any(self._matches(secret_key, path) for path in resources):
-            raise S3Error("SignatureDoesNotMatch", AWSAccessKeyId=self.access_key)
+            raise signature_mismatch(self.access_key, self.signature, self._to_sign(resources[0]))
+        return verified_payload(
+            self.access_key, headers, headers.get("x-amz-content-sha256", UNSIGNED_PAYLOAD)
+        )
+
+    def _check_time(self, now: float) -> None:
         if self.expires_s is None:
             check_skew(self.time_s, now)
         elif now > self.expires_s:
@@ -100,21 +106,21 @@ class SignedV2:
                 Expires=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.expires_s)),
                 ServerTime=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
             )
-        return verified_payload(
-            self.access_key, headers, headers.get("x-amz-content-sha256", UNSIGNED_PAYLOAD)
-        )
 
     def _matches(self, secret_key: str, path: str) -> bool:
+        digest = hmac.digest(secret_key.encode(), self._to_sign(path), "sha1")
+        return hmac.compare_digest(base64.b64encode(digest), self.signature.encode("latin-1", "replace"))
+
+    def _to_sign(self, path: str) -> bytes:
         headers = self.request.headers
         amz = "".join(
             f"{name}:{fold(headers[name])}\n" for name in sorted(headers) if name.startswith("x-amz-")
         )
-        to_sign = (
+        text = (
             f"{self.request.method}\n{headers.get('content-md5', '')}\n{headers.get('content-type', '')}\n"
             f"{self.date_line}\n{amz}{path}{_signed_query(self.request.query)}"
         )
-        digest = hmac.digest(secret_key.encode(), to_sign.encode("latin-1", "surrogateescape"), "sha1")
-        return hmac.compare_digest(base64.b64encode(digest), self.signature.encode("latin-1", "replace"))
+        return text.encode("latin-1", "surrogateescape")
 
 
 def parse_header_v2(

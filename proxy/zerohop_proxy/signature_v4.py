@@ -13,7 +13,13 @@ from hashlib import sha256
 from itertools import product
 from urllib.parse import unquote
 
-from zerohop_proxy.canonical import canonical_headers, canonical_queries, paths_and_hosts, sorted_query
+from zerohop_proxy.canonical import (
+    canonical_headers,
+    canonical_queries,
+    canonical_query,
+    paths_and_hosts,
+    sorted_query,
+)
 from zerohop_proxy.payload import (
     EMPTY_SHA256,
     UNSIGNED_PAYLOAD,
@@ -24,7 +30,7 @@ from zerohop_proxy.payload import (
 )
 from zerohop_proxy.raw_request import RawRequest
 from zerohop_proxy.request_time import MAX_SKEW_S, check_skew, iso_basic, parse_http_date, parse_iso_basic
-from zerohop_proxy.s3_errors import S3Error
+from zerohop_proxy.s3_errors import S3Error, signature_mismatch
 
 __all__ = ["ALGORITHM", "SignedV4", "parse_header_v4", "parse_query_v4", "signing_key"]
 
@@ -53,15 +59,18 @@ class SignedV4:
     expires_s: int | None
 
     def verify(self, secret_key: str, now: float) -> VerifiedPayload:
-        """Check the signature, then the clock; raises `S3Error`."""
-        key = signing_key(secret_key, self.date, self.region)
-        scope = f"{self.date}/{self.region}/s3/aws4_request"
-        if not self._matches_as_sent(key, scope) and not self._matches_otherwise(key, scope):
-            raise S3Error("SignatureDoesNotMatch", AWSAccessKeyId=self.access_key)
+        """Check the clock, then the signature; raises `S3Error`.
+
+        In this order a client whose clock is wrong hears of that, whatever else its signature may lack.
+        """
         if self.expires_s is None:
             check_skew(self.time_s, now)
         else:
             self._check_expiry(self.expires_s, now)
+        key = signing_key(secret_key, self.date, self.region)
+        scope = f"{self.date}/{self.region}/s3/aws4_request"
+        if not self._matches_as_sent(key, scope) and not self._matches_otherwise(key, scope):
+            raise self._mismatch(scope)
         signing = None
         if self.content_sha256.startswith("STREAMING-"):
             signing = ChunkSigning(key, scope, self.timestamp, self.signature)
@@ -85,13 +94,28 @@ class SignedV4:
         return None if self.expires_s is None else "X-Amz-Signature"
 
     def _matches(self, key: bytes, scope: str, path: str, host: str, query: str) -> bool:
+        to_sign = self._to_sign(scope, self._canonical(path, host, query))
+        expected = hmac.digest(key, to_sign, "sha256").hex()
+        return hmac.compare_digest(expected.encode(), self.signature.encode("latin-1"))
+
+    def _canonical(self, path: str, host: str, query: str) -> bytes:
         request = self.request
         lines = canonical_headers(request.headers, self.signed_headers.split(";"), host)
-        canonical = f"{request.method}\n{path}\n{query}\n{lines}\n{self.signed_headers}\n{self.payload_hash}"
-        hashed = sha256(canonical.encode("latin-1")).hexdigest()
-        to_sign = f"{ALGORITHM}\n{self.timestamp}\n{scope}\n{hashed}"
-        expected = hmac.digest(key, to_sign.encode("latin-1"), "sha256").hex()
-        return hmac.compare_digest(expected.encode(), self.signature.encode("latin-1"))
+        text = f"{request.method}\n{path}\n{query}\n{lines}\n{self.signed_headers}\n{self.payload_hash}"
+        return text.encode("latin-1")
+
+    def _to_sign(self, scope: str, canonical: bytes) -> bytes:
+        hashed = sha256(canonical).hexdigest()
+        return f"{ALGORITHM}\n{self.timestamp}\n{scope}\n{hashed}".encode("latin-1")
+
+    def _mismatch(self, scope: str) -> S3Error:
+        """Tells what should have been signed: it holds nothing that the sender does not know."""
+        request = self.request
+        query = canonical_query(request.query, without=self._left_out())
+        canonical = self._canonical(request.path, request.headers.get("host", ""), query)
+        return signature_mismatch(
+            self.access_key, self.signature, self._to_sign(scope, canonical), canonical_request=canonical
+        )
 
     def _check_expiry(self, expires_s: int, now: float) -> None:
         if now < self.time_s - MAX_SKEW_S:
@@ -178,11 +202,11 @@ def _header_fields(text: str) -> dict[str, str]:
     for piece in text.split(","):
         name, _, value = piece.strip().partition("=")
         fields[name] = value
-    for name in ("Credential", "SignedHeaders", "Signature"):
-        if not fields.get(name):
-            raise _bad_header(
-                f"The authorization header is malformed; the authorization header requires {name}."
-            )
+    if not all(fields.get(name) for name in ("Credential", "SignedHeaders", "Signature")):
+        raise _bad_header(
+            "The authorization header is malformed; the authorization header requires three components: Credential, "
+            "SignedHeaders, and Signature."
+        )
     return fields
 
 

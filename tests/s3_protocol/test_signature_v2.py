@@ -127,7 +127,8 @@ def test_empty_keys_are_anonymous() -> None:
         ("/b/k", {"Authorization": "AWS a:b", "Date": "never"}, "AccessDenied"),
         ("/b/k?AWSAccessKeyId=a&Signature=b", {}, "AccessDenied"),
         ("/b/k?AWSAccessKeyId=a&Signature=b&Expires=x", {}, "AccessDenied"),
-        ("/b/k?AWSAccessKeyId=a&Signature=%E6%97%A5&Expires=1", {}, "SignatureDoesNotMatch"),
+        ("/b/k?AWSAccessKeyId=a&Signature=%E6%97%A5&Expires=1", {}, "AccessDenied"),
+        ("/b/k?AWSAccessKeyId=a&Signature=%E6%97%A5&Expires=99999999999", {}, "SignatureDoesNotMatch"),
     ],
 )
 def test_refused(target: str, headers: dict[str, str], code: str) -> None:
