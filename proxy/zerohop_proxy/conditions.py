@@ -16,17 +16,20 @@ from zerohop_proxy.s3_errors import S3Error
 __all__ = [
     "Outcome",
     "WriteCondition",
-    "evaluate_copy_source",
+    "delete_condition",
     "evaluate_read",
+    "failed_copy_condition",
     "failed_read_condition",
     "http_date",
     "parse_http_date",
+    "range_applies",
     "write_condition",
 ]
 
 # SDKs send the tag of a listing or of another answer as it is, quoted or not, and some a list of them.
 _TAG = re.compile(r'\s*(?P<weak>W/)?(?:"(?P<quoted>[^"]*)"|(?P<bare>[^",\s]+))\s*(?:,|\Z)')
 
+_NOT_ON_WRITES = ("If-Modified-Since", "If-Unmodified-Since")
 _COPY_SOURCE = "x-amz-copy-source-"
 _COPY_SOURCE_CONDITIONS = tuple(
     f"{_COPY_SOURCE}{name}"
@@ -67,26 +70,51 @@ def failed_read_condition(headers: Mapping[str, str]) -> str:
     return "If-Match" if "if-match" in headers else "If-Unmodified-Since"
 
 
-def evaluate_copy_source(headers: Mapping[str, str], etag: str, modified_ms: int) -> bool:
-    """Whether a copy may proceed under `x-amz-copy-source-if-*`; where a read would say 304, a copy says 412."""
+def failed_copy_condition(headers: Mapping[str, str], etag: str, modified_ms: int) -> str | None:
+    """The header of `x-amz-copy-source-if-*` that forbids a copy, None when all hold.
+
+    Where a read would say 304, a copy says 412.
+    """
     if not any(name in headers for name in _COPY_SOURCE_CONDITIONS):
-        return True
-    return _first_failure(headers, _COPY_SOURCE, etag, modified_ms) is None and not _is_unchanged(
-        headers, _COPY_SOURCE, etag, modified_ms
-    )
+        return None
+    failure = _first_failure(headers, _COPY_SOURCE, etag, modified_ms)
+    if failure is None and _is_unchanged(headers, _COPY_SOURCE, etag, modified_ms):
+        failure = _COPY_SOURCE + (
+            "if-none-match" if _COPY_SOURCE + "if-none-match" in headers else "if-modified-since"
+        )
+    return failure
 
 
 def write_condition(headers: Mapping[str, str]) -> WriteCondition | None:
-    """The condition of a PUT, a Complete or a DELETE; None when there is none.
+    """The condition of a PUT, a copy or a Complete; None when there is none.
 
     S3 knows `If-Match: etag` and `If-None-Match: *` on writes; everything else is NotImplemented there too.
     """
+    for name in _NOT_ON_WRITES:
+        if name.lower() in headers:
+            raise S3Error("NotImplemented", Header=name)
     if_match, if_none_match = headers.get("if-match"), headers.get("if-none-match")
     if if_match is None and if_none_match is None:
         return None
     if if_none_match is not None and (if_match is not None or if_none_match.strip() != "*"):
         raise S3Error("NotImplemented", Header="If-None-Match")
     return WriteCondition(None if if_match is None else _unquoted(if_match), if_none_match is not None)
+
+
+def delete_condition(headers: Mapping[str, str]) -> WriteCondition | None:
+    """The condition of a DELETE, which has If-Match alone; None when there is none. Raises NotImplemented."""
+    if "if-none-match" in headers:
+        raise S3Error("NotImplemented", Header="If-None-Match")
+    return write_condition(headers)
+
+
+def range_applies(headers: Mapping[str, str], etag: str, modified_ms: int) -> bool:
+    """Whether If-Range lets the Range header count (RFC 9110 13.1.5): else the whole object is answered."""
+    if_range = headers.get("if-range")
+    if if_range is None:
+        return True
+    date_s = parse_http_date(if_range)
+    return _matches(if_range, etag, weak=False) if date_s is None else date_s == modified_ms // 1000
 
 
 def _first_failure(headers: Mapping[str, str], start: str, etag: str, modified_ms: int) -> str | None:

@@ -7,14 +7,15 @@ from contextlib import aclosing
 
 import msgspec
 
-from zerohop.errors import BucketNotFound, KeyNotFound, NeedsBytes
+from zerohop.errors import BucketNotFound, KeyNotFound, NeedsBytes, VersionNotFound
 from zerohop.model import ObjectRecord, PartRecord, UploadRecord, no_segment
 from zerohop.rpc.master_api import CopyObject, CopyPart, LookupObject, ObjectResult, PutObject
 from zerohop_proxy import xml_out
 from zerohop_proxy.answer import Answer
 from zerohop_proxy.block_reads import read_bytes
+from zerohop_proxy.buckets import check_owner
 from zerohop_proxy.checksums import ALGORITHMS
-from zerohop_proxy.conditions import evaluate_copy_source, write_condition
+from zerohop_proxy.conditions import failed_copy_condition, write_condition
 from zerohop_proxy.digests import BodyDigester, ReceivedBody
 from zerohop_proxy.hashing import Batch, digested
 from zerohop_proxy.object_answer import described, stored, template
@@ -23,7 +24,6 @@ from zerohop_proxy.object_headers import (
     metadata_directive,
     parse_copy_source,
     parse_object_headers,
-    reject_unsupported,
 )
 from zerohop_proxy.params import parse_part_number, parse_upload_id
 from zerohop_proxy.payload import PayloadMode, VerifiedPayload
@@ -38,12 +38,12 @@ __all__ = ["copy_object", "upload_part_copy"]
 
 _MAX_SOURCE_BYTES = 5 * 1024**3
 _COPY_S = 30.0
+_REDIRECT = "x-amz-website-redirect-location"
 _UNHASHED = VerifiedPayload(None, PayloadMode.UNSIGNED)
 
 
 async def copy_object(request: S3Request) -> Answer:
     """CopyObject: one metadata commit where source and destination can share contents."""
-    reject_unsupported(request.headers)
     source = parse_copy_source(request.headers["x-amz-copy-source"])
     directive = metadata_directive(request.headers)
     asked = template(request.key, parse_object_headers(request.headers))
@@ -59,17 +59,8 @@ async def copy_object(request: S3Request) -> Answer:
 
     async def commit(expected: int | None) -> tuple[ObjectResult, ObjectResult]:
         found = await _find_source(request, source)
-        if found.record.size_bytes > _MAX_SOURCE_BYTES:
-            raise S3Error(
-                "InvalidRequest",
-                "The specified copy source is larger than the maximum allowable size for a copy source: "
-                f"{_MAX_SOURCE_BYTES}",
-            )
-        record = asked
-        if directive == "COPY":
-            record = msgspec.structs.replace(
-                asked, headers=found.record.headers, metadata=found.record.metadata
-            )
+        _check_size(found.record.size_bytes)
+        record = asked if directive == "REPLACE" else _with_metadata_of(found.record, asked)
         if not algorithm or algorithm.lower() in found.record.checksums:
             try:
                 return found, await _copy_by_reference(request, source, found, record, expected, mutation)
@@ -90,13 +81,31 @@ async def copy_object(request: S3Request) -> Answer:
     )
 
 
+def _check_size(size_bytes: int) -> None:
+    """What one request may copy. Raises InvalidRequest."""
+    if size_bytes > _MAX_SOURCE_BYTES:
+        raise S3Error(
+            "InvalidRequest",
+            "The specified copy source is larger than the maximum allowable size for a copy source: "
+            f"{_MAX_SOURCE_BYTES}",
+        )
+
+
+def _with_metadata_of(source: ObjectRecord, asked: ObjectRecord) -> ObjectRecord:
+    """What the directive COPY copies: all but the redirect, which every object has for itself."""
+    headers = {name: value for name, value in source.headers.items() if name != _REDIRECT}
+    if _REDIRECT in asked.headers:
+        headers[_REDIRECT] = asked.headers[_REDIRECT]
+    return msgspec.structs.replace(asked, headers=headers, metadata=source.metadata)
+
+
 def _is_no_change(request: S3Request, source: CopySource, directive: str) -> bool:
     return (
         directive == "COPY"
         and (source.bucket, source.key) == (request.bucket, request.key)
         and not source.version_id
         and "x-amz-storage-class" not in request.headers
-        and "x-amz-website-redirect-location" not in request.headers
+        and _REDIRECT not in request.headers
     )
 
 
@@ -126,11 +135,14 @@ async def _find_source(request: S3Request, source: CopySource, *, with_data: boo
         )
     except BucketNotFound:
         raise S3Error("NoSuchBucket", BucketName=source.bucket) from None
+    except VersionNotFound:
+        raise S3Error("NoSuchVersion", Key=source.key, VersionId=source.version_id or "") from None
     except KeyNotFound:
         raise S3Error("NoSuchKey", Key=source.key) from None
-    request.check_bucket_owner(found.bucket_owner, "x-amz-source-expected-bucket-owner")
-    if not evaluate_copy_source(request.headers, found.record.etag, found.record.modified_ms):
-        raise S3Error("PreconditionFailed")
+    check_owner(request, "x-amz-source-expected-bucket-owner", found.bucket_owner)
+    failed = failed_copy_condition(request.headers, found.record.etag, found.record.modified_ms)
+    if failed is not None:
+        raise S3Error("PreconditionFailed", Condition=failed)
     return found
 
 
@@ -201,7 +213,6 @@ async def _copy_by_bytes(
 
 async def upload_part_copy(request: S3Request) -> Answer:
     """UploadPartCopy: the whole of a one-content source is shared, anything else is moved."""
-    reject_unsupported(request.headers)
     source = parse_copy_source(request.headers["x-amz-copy-source"])
     number, upload_id = parse_part_number(request.query), parse_upload_id(request.query)
     request.write_policy()
@@ -210,6 +221,7 @@ async def upload_part_copy(request: S3Request) -> Answer:
     size_bytes = found.record.size_bytes
     asked = request.headers.get("x-amz-copy-source-range")
     span = ByteRange(0, size_bytes) if asked is None else parse_copy_range(asked, size_bytes)
+    _check_size(span.length_bytes)
     part = None
     if span.length_bytes == size_bytes and _can_share(found.record, upload):
         part = await _share_part(request, source, found, number, upload)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
@@ -75,7 +76,12 @@ class BodyDigester:
                     S3ComputedContentSHA256=computed,
                 )
         if self._declared_md5 is not None and self._declared_md5 != self._md5.digest():
-            raise S3Error("BadDigest", "The Content-MD5 you specified did not match what we received.")
+            raise S3Error(
+                "BadDigest",
+                "The Content-MD5 you specified did not match what we received.",
+                ExpectedDigest=base64.b64encode(self._declared_md5).decode(),
+                CalculatedDigest=base64.b64encode(self._md5.digest()).decode(),
+            )
         checksums: dict[str, str] = {}
         if self._checksum is not None:
             if self._declared is not None:

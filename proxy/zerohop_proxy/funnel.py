@@ -14,8 +14,10 @@ from aiohttp import web
 from zerohop.errors import ZerohopError
 from zerohop_proxy import xml_out
 from zerohop_proxy.answer import XML, Answer, HeadWriter
+from zerohop_proxy.buckets import EXPECTED_OWNER, check_expected_owner
 from zerohop_proxy.handlers import handler_of
 from zerohop_proxy.raw_request import RawRequest
+from zerohop_proxy.refused_headers import check_headers
 from zerohop_proxy.request import S3Request, Services
 from zerohop_proxy.responder import Responder
 from zerohop_proxy.routing import Route, route
@@ -112,7 +114,11 @@ class Funnel:
             where = route(raw, prefix=PREFIX, domains=self._domains)
             identity = await self._services.authenticator.identify(raw, virtual_bucket=where.virtual_bucket)
             handler = handler_of(where.operation)
-            answer = await handler(S3Request(raw, where, identity, out, self._services))
+            check_headers(where.operation, raw.headers)
+            request = S3Request(raw, where, identity, out, self._services)
+            if EXPECTED_OWNER in raw.headers:
+                await check_expected_owner(request)
+            answer = await handler(request)
             if answer is not None:
                 await out.send(answer)
         except S3Error as error:

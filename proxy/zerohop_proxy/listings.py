@@ -51,7 +51,7 @@ async def list_objects(request: S3Request) -> Answer:
         continuation_token=token,
         next_token=page.next_key,
     )
-    return Answer.xml(document, [("x-amz-bucket-region", request.services.region)])
+    return Answer.xml(document)
 
 
 async def list_objects_v2(request: S3Request) -> Answer:
@@ -76,7 +76,7 @@ async def list_objects_v2(request: S3Request) -> Answer:
         continuation_token=token,
         next_continuation_token=_encode_token(page.next_name) if page.next_name else "",
     )
-    return Answer.xml(document, [("x-amz-bucket-region", request.services.region)])
+    return Answer.xml(document)
 
 
 async def list_object_versions(request: S3Request) -> Answer:
@@ -128,7 +128,6 @@ async def _page(
             limit=max(limit, 1),
         )
     )
-    request.check_bucket_owner(page.owner)
     if limit:
         return page
     return ObjectPage(entries=(), prefixes=(), next_name="", next_key="", owner=page.owner)
@@ -163,7 +162,7 @@ def _object(entry: ListEntry, owner: Owner | None) -> ObjectEntry:
         entry.size_bytes,
         entry.storage_class,
         owner,
-        entry.checksum_algorithms[0].upper() if entry.checksum_algorithms else "",
+        _checksum_algorithm(entry),
         entry.checksum_type,
     )
 
@@ -179,7 +178,13 @@ def _version(entry: ListEntry, owner: Owner) -> VersionEntry:
         size_bytes=entry.size_bytes,
         storage_class=entry.storage_class,
         owner=owner,
+        checksum_algorithm=_checksum_algorithm(entry),
+        checksum_type=entry.checksum_type,
     )
+
+
+def _checksum_algorithm(entry: ListEntry) -> str:
+    return entry.checksum_algorithms[0].upper() if entry.checksum_algorithms else ""
 
 
 def _encode_token(name: str) -> str:

@@ -15,6 +15,7 @@ from email.header import decode_header
 from urllib.parse import unquote_to_bytes
 
 from zerohop_proxy.bucket_name import is_valid_bucket_name
+from zerohop_proxy.params import is_version_id
 from zerohop_proxy.s3_errors import S3Error
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
     "metadata_directive",
     "parse_copy_source",
     "parse_object_headers",
-    "reject_unsupported",
     "user_metadata_headers",
 ]
 
@@ -34,13 +34,15 @@ MAX_PUT_BYTES = 5 * 1024**3
 _MAX_USER_METADATA_BYTES = 2048
 _META = "x-amz-meta-"
 
+_REDIRECT = "x-amz-website-redirect-location"
+_REDIRECT_STARTS = ("/", "http://", "https://")
 _STANDARD = (
     ("content-type", "Content-Type"),
     ("cache-control", "Cache-Control"),
     ("content-disposition", "Content-Disposition"),
     ("content-language", "Content-Language"),
     ("expires", "Expires"),
-    ("x-amz-website-redirect-location", "x-amz-website-redirect-location"),
+    (_REDIRECT, _REDIRECT),
 )
 _STORAGE_CLASSES = frozenset(
     {
@@ -56,28 +58,6 @@ _STORAGE_CLASSES = frozenset(
 )
 _PRINTABLE = re.compile(r"[\x20-\x7e]*\Z")
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
-
-# What would change where, how or for whom an object is kept, mapped to the values that ask for what we do
-# anyway. Dropping one of these silently would break a promise that the client believes we made.
-_UNSUPPORTED: dict[str, frozenset[str]] = {
-    "x-amz-acl": frozenset({"private", "bucket-owner-full-control", "bucket-owner-read"}),
-    "x-amz-server-side-encryption": frozenset(),
-    "x-amz-server-side-encryption-aws-kms-key-id": frozenset(),
-    "x-amz-server-side-encryption-context": frozenset(),
-    "x-amz-server-side-encryption-customer-algorithm": frozenset(),
-    "x-amz-server-side-encryption-customer-key": frozenset(),
-    "x-amz-copy-source-server-side-encryption-customer-algorithm": frozenset(),
-    "x-amz-copy-source-server-side-encryption-customer-key": frozenset(),
-    "x-amz-server-side-encryption-bucket-key-enabled": frozenset({"false"}),
-    "x-amz-object-lock-mode": frozenset(),
-    "x-amz-object-lock-retain-until-date": frozenset(),
-    "x-amz-object-lock-legal-hold": frozenset({"off"}),
-    "x-amz-bucket-object-lock-enabled": frozenset({"false"}),
-    "x-amz-object-ownership": frozenset({"bucketownerenforced"}),
-    "x-amz-tagging": frozenset({""}),
-    "x-amz-write-offset-bytes": frozenset(),
-}
-_GRANT = "x-amz-grant-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +84,12 @@ class CopySource:
 
 
 def parse_object_headers(headers: Mapping[str, str]) -> ObjectHeaders:
-    """From request headers (lower-case names); raises MetadataTooLarge, InvalidStorageClass."""
+    """From request headers (lower-case names); raises MetadataTooLarge, InvalidStorageClass,
+    InvalidRedirectLocation.
+    """
     standard = {canonical: _text(headers[name]) for name, canonical in _STANDARD if headers.get(name)}
+    if not standard.get(_REDIRECT, "/").startswith(_REDIRECT_STARTS):
+        raise S3Error("InvalidRedirectLocation")
     encoding = _content_encoding(headers)
     if encoding:
         standard["Content-Encoding"] = encoding
@@ -134,6 +118,13 @@ def parse_copy_source(value: str) -> CopySource:
         name, _, version_id = query.partition("=")
         if name != "versionId" or not version_id:
             raise _bad_copy_source(value)
+        if not is_version_id(version_id):
+            raise S3Error(
+                "InvalidArgument",
+                "Invalid version id specified",
+                ArgumentName="x-amz-copy-source",
+                ArgumentValue=value,
+            )
     try:
         # The header carries bytes as latin-1; some clients leave UTF-8 unescaped.
         text = unquote_to_bytes(path.encode("latin-1")).decode()
@@ -186,16 +177,6 @@ def body_length(headers: Mapping[str, str], *, length_required: bool) -> int | N
     if length is None and length_required:
         raise S3Error("MissingContentLength")
     return int(length or "0")
-
-
-def reject_unsupported(headers: Mapping[str, str]) -> None:
-    """Raise NotImplemented for headers whose meaning we would otherwise drop (encryption, locks, grants, tags)."""
-    for name in headers:
-        if not name.startswith("x-amz-"):
-            continue
-        harmless = _UNSUPPORTED.get(name)
-        if name.startswith(_GRANT) or (harmless is not None and headers[name].lower() not in harmless):
-            raise S3Error("NotImplemented", Header=name)
 
 
 def _content_encoding(headers: Mapping[str, str]) -> str:

@@ -7,7 +7,8 @@ from zerohop.rpc.master_api import DeleteObjects, DeleteOutcome, DeleteTarget, L
 from zerohop_proxy import xml_out
 from zerohop_proxy.answer import Answer
 from zerohop_proxy.body_in import read_document
-from zerohop_proxy.conditions import parse_http_date, write_condition
+from zerohop_proxy.conditions import delete_condition, parse_http_date
+from zerohop_proxy.params import is_version_id, parse_version_id
 from zerohop_proxy.request import S3Request
 from zerohop_proxy.row_conditions import commit_on
 from zerohop_proxy.s3_errors import S3Error, from_domain_error
@@ -18,9 +19,9 @@ __all__ = ["delete_object", "delete_objects"]
 
 async def delete_object(request: S3Request) -> Answer:
     """DeleteObject: a key that does not exist is deleted with success, unless a condition says otherwise."""
-    condition = write_condition(request.headers)
+    condition = delete_condition(request.headers)
     mutation = request.new_mutation()
-    version_id = request.query.get("versionId", "")
+    version_id = parse_version_id(request.query)
 
     async def commit(expected: int | None) -> DeleteOutcome:
         target = DeleteTarget(key=request.key, version_id=version_id, expected_version=expected)
@@ -53,6 +54,9 @@ async def delete_objects(request: S3Request) -> Answer:
     outcomes: list[DeleteOutcome] = []
     targets: list[DeleteTarget] = []
     for item in wanted.objects:
+        if item.version_id is not None and not is_version_id(item.version_id):
+            outcomes.append(DeleteOutcome(key=item.key, version_id=item.version_id, error="VersionNotFound"))
+            continue
         if item.etag is None and item.size_bytes is None and item.last_modified is None:
             targets.append(DeleteTarget(key=item.key, version_id=item.version_id or ""))
             continue

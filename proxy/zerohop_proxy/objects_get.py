@@ -6,9 +6,9 @@ from zerohop.model import ObjectRecord
 from zerohop.rpc.master_api import LookupObject, ObjectResult, ReadManifest
 from zerohop_proxy.answer import Answer, Headers
 from zerohop_proxy.body_out import send_object
-from zerohop_proxy.conditions import Outcome, evaluate_read, failed_read_condition
+from zerohop_proxy.conditions import Outcome, evaluate_read, failed_read_condition, range_applies
 from zerohop_proxy.object_answer import checksum_headers, object_headers
-from zerohop_proxy.params import parse_read_part_number, parse_response_overrides
+from zerohop_proxy.params import parse_read_part_number, parse_response_overrides, parse_version_id
 from zerohop_proxy.ranges import ByteRange, resolve_range
 from zerohop_proxy.request import S3Request
 from zerohop_proxy.s3_errors import S3Error
@@ -18,8 +18,8 @@ __all__ = ["get_object", "head_object", "lookup"]
 
 async def lookup(request: S3Request, *, with_data: bool) -> ObjectResult:
     """The object that the request names. Raises BucketNotFound, KeyNotFound, VersionNotFound, AccessDenied."""
-    version_id = request.query.get("versionId", "")
-    found = await request.call(
+    version_id = parse_version_id(request.query) if request.query else ""
+    return await request.call(
         lambda caller: LookupObject(
             caller=caller,
             bucket=request.bucket,
@@ -28,8 +28,6 @@ async def lookup(request: S3Request, *, with_data: bool) -> ObjectResult:
             with_data=with_data,
         )
     )
-    request.check_bucket_owner(found.bucket_owner)
-    return found
 
 
 async def get_object(request: S3Request) -> Answer | None:
@@ -78,8 +76,10 @@ async def _describe(request: S3Request, found: ObjectResult) -> Answer | tuple[i
         raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
     if part_number is not None:
         span: ByteRange | None = await _part(request, record, part_number)
+    elif "range" in headers_in and range_applies(headers_in, record.etag, record.modified_ms):
+        span = resolve_range(headers_in["range"], record.size_bytes)
     else:
-        span = resolve_range(headers_in.get("range"), record.size_bytes) if "range" in headers_in else None
+        span = None
     if headers_in.get("x-amz-checksum-mode", "").upper() == "ENABLED" and span is None:
         headers.extend(checksum_headers(record))
     if part_number is not None and record.part_count:

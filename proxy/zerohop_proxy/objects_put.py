@@ -11,7 +11,7 @@ from zerohop_proxy.body_in import IncomingBody
 from zerohop_proxy.buckets import find_bucket
 from zerohop_proxy.conditions import WriteCondition, write_condition
 from zerohop_proxy.object_answer import checksum_headers, stored, template
-from zerohop_proxy.object_headers import parse_object_headers, reject_unsupported
+from zerohop_proxy.object_headers import parse_object_headers
 from zerohop_proxy.request import S3Request
 from zerohop_proxy.row_conditions import commit_on, decided_version
 from zerohop_proxy.storing import StoredBytes, store_body
@@ -23,7 +23,6 @@ _COMMIT_S = 30.0
 
 async def put_object(request: S3Request) -> Answer:
     """PutObject: the object is there, whole and durable as the write policy says, before the 200."""
-    reject_unsupported(request.headers)
     described = parse_object_headers(request.headers)
     condition = write_condition(request.headers)
     request.write_policy()

@@ -15,6 +15,7 @@ __all__ = [
     "ListPartsParams",
     "ListUploadsParams",
     "ListVersionsParams",
+    "is_version_id",
     "parse_list_buckets",
     "parse_list_objects",
     "parse_list_objects_v2",
@@ -25,6 +26,7 @@ __all__ = [
     "parse_read_part_number",
     "parse_response_overrides",
     "parse_upload_id",
+    "parse_version_id",
 ]
 
 MAX_PAGE = 1000
@@ -33,6 +35,9 @@ MAX_PART_NUMBER = 10_000
 
 _MAX_BUCKETS = 10_000
 _MAX_INTEGER = 2**31 - 1
+_VERSION_ID = re.compile(
+    r"null\Z|[A-Za-z0-9._~+/=-]{16,1024}\Z"
+)  # S3 User Guide: opaque, at most 1,024 bytes
 _NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _RESPONSE_OVERRIDES = {
     "response-cache-control": "Cache-Control",
@@ -218,6 +223,23 @@ def parse_upload_id(query: Mapping[str, str]) -> str:
     return upload_id
 
 
+def parse_version_id(query: Mapping[str, str]) -> str:
+    """`versionId` of an object, "" when not sent. Raises InvalidArgument for what can be no id."""
+    version_id = query.get("versionId")
+    if version_id is None:
+        return ""
+    if not version_id:
+        raise _invalid("Version id cannot be the empty string", "versionId", "")
+    if not is_version_id(version_id):
+        raise _invalid("Invalid version id specified", "versionId", version_id)
+    return version_id
+
+
+def is_version_id(text: str) -> bool:
+    """Whether an object could ever have had a version of this id."""
+    return _VERSION_ID.match(text) is not None
+
+
 def parse_response_overrides(query: Mapping[str, str], *, anonymous: bool = False) -> dict[str, str]:
     """`response-*` parameters as headers of the answer (`{"Content-Type": ...}`).
 
@@ -229,7 +251,7 @@ def parse_response_overrides(query: Mapping[str, str], *, anonymous: bool = Fals
         return overrides
     for parameter, header in _RESPONSE_OVERRIDES.items():
         value = query.get(parameter)
-        if value is None:
+        if not value:
             continue
         if anonymous:
             raise S3Error(

@@ -119,9 +119,3 @@ class S3Request:
                 ArgumentName="x-zerohop-write-policy",
                 ArgumentValue=asked,
             ) from None
-
-    def check_bucket_owner(self, owner: str, header: str = "x-amz-expected-bucket-owner") -> None:
-        """Raises AccessDenied when the request expects the bucket to belong to somebody else."""
-        expected = self.headers.get(header)
-        if expected is not None and expected != owner:
-            raise S3Error("AccessDenied")

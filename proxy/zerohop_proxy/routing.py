@@ -31,6 +31,7 @@ __all__ = ["MAX_KEY_BYTES", "Route", "parameters_of", "parse_query", "route"]
 MAX_KEY_BYTES = 1024
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_OBJECT_NAMES = frozenset(name for by_name in OBJECT.values() for name in by_name)
 _WRITE_GET_OBJECT_RESPONSE = "WriteGetObjectResponse"
 
 
@@ -183,6 +184,10 @@ def _bucket_operation(method: str, query: Mapping[str, str], headers: Mapping[st
         return Operation.POST_OBJECT
     if method == "OPTIONS":
         return Operation.OPTIONS_OBJECT
+    if method == "POST":
+        raise S3Error(
+            "PreconditionFailed", Condition="Bucket POST must be of the enclosure-type multipart/form-data"
+        )
     raise _not_allowed(method, "BUCKET")
 
 
@@ -224,6 +229,8 @@ def _sub_resource_operation(
         message = f"Conflicting query string parameters: {', '.join(named)}"
         raise _invalid_parameter(message, "ResourceType", named[0])
     operation = table.get(method, {}).get(named[0])
+    if operation is None and table is OBJECT and named[0] not in _OBJECT_NAMES and method != "OPTIONS":
+        raise S3Error("InvalidRequest", f"There is no such thing as the ?{named[0]} sub-resource for a key")
     if operation is None:
         raise _not_allowed(method, named[0].upper() if method != "OPTIONS" else resource_type)
     if operation in LISTS_WITHOUT_ID:

@@ -66,6 +66,10 @@ S3_ERRORS: dict[str, tuple[int, str]] = {
         "The list of parts was not in ascending order. Parts must be ordered by part number.",
     ),
     "InvalidRange": (416, "The requested range is not satisfiable"),
+    "InvalidRedirectLocation": (
+        400,
+        "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+    ),
     "InvalidRequest": (400, "Invalid Request"),
     "InvalidSecurity": (403, "The provided security credentials are not valid."),
     "InvalidStorageClass": (400, "The storage class you specified is not valid"),

@@ -25,7 +25,7 @@ from zerohop_proxy.multipart_checksums import (
     object_checksums,
 )
 from zerohop_proxy.object_answer import described, stored, template
-from zerohop_proxy.object_headers import parse_object_headers, reject_unsupported
+from zerohop_proxy.object_headers import parse_object_headers
 from zerohop_proxy.params import parse_part_number, parse_upload_id
 from zerohop_proxy.request import S3Request
 from zerohop_proxy.row_conditions import commit_on, decided_version
@@ -57,7 +57,6 @@ async def find_upload(request: S3Request, upload_id: str) -> UploadRecord:
 
 async def create_multipart_upload(request: S3Request) -> Answer:
     """CreateMultipartUpload."""
-    reject_unsupported(request.headers)
     request.write_policy()
     record = template(request.key, parse_object_headers(request.headers))
     algorithm, kind = default_type(request.headers)
@@ -81,7 +80,6 @@ async def create_multipart_upload(request: S3Request) -> Answer:
 
 async def upload_part(request: S3Request) -> Answer:
     """UploadPart. Parts are never stored inline, so that completion and copies only name contents."""
-    reject_unsupported(request.headers)
     request.write_policy()
     number, upload_id = parse_part_number(request.query), parse_upload_id(request.query)
     upload = await find_upload(request, upload_id)
@@ -198,7 +196,7 @@ async def _checksums(
 def _location(request: S3Request) -> str:
     if request.route.in_dialect:
         return f"/{request.bucket}/{request.key}"
-    return f"http://{request.headers.get('host', '')}{request.raw.path}"
+    return f"{request.out.http.scheme}://{request.headers.get('host', '')}{request.raw.path}"
 
 
 async def abort_multipart_upload(request: S3Request) -> Answer:

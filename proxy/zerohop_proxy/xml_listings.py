@@ -73,6 +73,8 @@ class VersionEntry:
     size_bytes: int = 0
     storage_class: str = "STANDARD"
     owner: Owner | None = None
+    checksum_algorithm: str = ""
+    checksum_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,9 +252,8 @@ def list_parts_result(page: PartsPage) -> bytes:
         f"{page.owner.xml('Initiator')}{page.owner.xml()}<StorageClass>{page.storage_class}</StorageClass>",
         f"<PartNumberMarker>{page.part_number_marker}</PartNumberMarker>",
     ]
-    if page.is_truncated:
-        parts.append(f"<NextPartNumberMarker>{page.next_part_number_marker}</NextPartNumberMarker>")
     parts.append(
+        f"<NextPartNumberMarker>{page.next_part_number_marker}</NextPartNumberMarker>"
         f"<MaxParts>{page.max_parts}</MaxParts><IsTruncated>{_boolean(page.is_truncated)}</IsTruncated>"
     )
     parts.append(_checksum_kind(page.checksum_algorithm, page.checksum_type))
@@ -318,8 +319,9 @@ def _version(entry: VersionEntry, text: _Text) -> str:
     )
     if entry.is_delete_marker:
         return f"<DeleteMarker>{common}{owner}</DeleteMarker>"
+    kind = _checksum_kind(entry.checksum_algorithm, entry.checksum_type) if entry.checksum_algorithm else ""
     return (
-        f"<Version>{common}<ETag>&quot;{entry.etag}&quot;</ETag><Size>{entry.size_bytes}</Size>{owner}"
+        f"<Version>{common}<ETag>&quot;{entry.etag}&quot;</ETag>{kind}<Size>{entry.size_bytes}</Size>{owner}"
         f"<StorageClass>{entry.storage_class}</StorageClass></Version>"
     )
 

@@ -41,6 +41,5 @@ def _second(epoch_s: int) -> str:
 
 
 def timestamp(epoch_ms: int) -> str:
-    """`2019-06-18T14:26:05.694Z`."""
-    seconds, millis = divmod(epoch_ms, 1000)
-    return f"{_second(seconds)}.{millis:03d}Z"
+    """`2019-06-18T14:26:05.000Z`: whole seconds, as S3 has it, so that a listing and Last-Modified agree."""
+    return f"{_second(epoch_ms // 1000)}.000Z"

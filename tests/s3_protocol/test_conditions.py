@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from zerohop_proxy.conditions import (
     Outcome,
     WriteCondition,
-    evaluate_copy_source,
+    delete_condition,
     evaluate_read,
+    failed_copy_condition,
     http_date,
     parse_http_date,
+    range_applies,
     write_condition,
 )
 from zerohop_proxy.s3_errors import S3Error
@@ -64,8 +66,9 @@ CASES = [
 def test_reads_and_copy_sources(headers: dict[str, str], outcome: Outcome) -> None:
     assert evaluate_read(headers, "tag", MODIFIED_MS) is outcome
     of_source = {f"x-amz-copy-source-{name}": value for name, value in headers.items()}
-    assert evaluate_copy_source(of_source, "tag", MODIFIED_MS) == (outcome is OK)
-    assert evaluate_copy_source(headers, "tag", MODIFIED_MS)
+    blamed = failed_copy_condition(of_source, "tag", MODIFIED_MS)
+    assert blamed is None if outcome is OK else blamed in of_source
+    assert failed_copy_condition(headers, "tag", MODIFIED_MS) is None
 
 
 @pytest.mark.parametrize(
@@ -83,11 +86,34 @@ def test_writes(headers: dict[str, str], condition: WriteCondition | None) -> No
     assert write_condition(headers) == condition
 
 
-@pytest.mark.parametrize("headers", [{"if-none-match": '"tag"'}, {"if-none-match": "*", "if-match": '"tag"'}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"if-none-match": '"tag"'},
+        {"if-none-match": "*", "if-match": '"tag"'},
+        {"if-modified-since": SAME},
+        {"if-unmodified-since": SAME},
+    ],
+)
 def test_writes_that_s3_does_not_know(headers: dict[str, str]) -> None:
     with pytest.raises(S3Error) as caught:
         write_condition(headers)
     assert caught.value.code == "NotImplemented"
+
+
+def test_a_delete_knows_if_match_alone() -> None:
+    assert delete_condition({"if-match": "*"}) == WriteCondition("*", False)
+    with pytest.raises(S3Error, match="NotImplemented"):
+        delete_condition({"if-none-match": "*"})
+
+
+@pytest.mark.parametrize(
+    ("value", "applies"),
+    [('"tag"', True), ('W/"tag"', False), ('"other"', False), (SAME, True), (BEFORE, False), (AFTER, False)],
+)
+def test_if_range(value: str, applies: bool) -> None:
+    assert range_applies({"if-range": value}, "tag", MODIFIED_MS) is applies
+    assert range_applies({}, "tag", MODIFIED_MS)
 
 
 @pytest.mark.parametrize(

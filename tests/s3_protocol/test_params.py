@@ -16,7 +16,6 @@ from zerohop_proxy.object_headers import (
     metadata_directive,
     parse_copy_source,
     parse_object_headers,
-    reject_unsupported,
     user_metadata_headers,
 )
 from zerohop_proxy.s3_errors import S3Error
@@ -132,7 +131,7 @@ def test_any_metadata_is_taken(value: str) -> None:
         ("bucket/key", CopySource("bucket", "key", None)),
         ("/bucket/key", CopySource("bucket", "key", None)),
         ("/bucket/a%2Fb%20c+d%3F", CopySource("bucket", "a/b c+d?", None)),
-        ("bucket%2Fkey?versionId=v1", CopySource("bucket", "key", "v1")),
+        ("bucket%2Fkey?versionId=null", CopySource("bucket", "key", "null")),
         ("/bucket//key", CopySource("bucket", "/key", None)),
         ("/bucket/%E6%97%A5", CopySource("bucket", "日", None)),
         ("/bucket/\u00e6\u0097\u00a5", CopySource("bucket", "日", None)),
@@ -150,6 +149,7 @@ def test_copy_sources(value: str, expected: CopySource) -> None:
         ("", "InvalidArgument"),
         ("/bucket/key?other=1", "InvalidArgument"),
         ("/bucket/key?versionId=", "InvalidArgument"),
+        ("/bucket/key?versionId=short", "InvalidArgument"),
         ("/bucket/%ff", "InvalidArgument"),
         ("/BUCKET/key", "InvalidBucketName"),
         ("/bucket/" + "k" * 1025, "KeyTooLongError"),
@@ -178,20 +178,16 @@ def test_body_length() -> None:
     assert body_length(framed, length_required=True) == int(too_large)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("x-amz-acl", "public-read"),
-        ("x-amz-grant-read", "id=1"),
-        ("x-amz-server-side-encryption", "AES256"),
-        ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
-        ("x-amz-object-lock-mode", "COMPLIANCE"),
-        ("x-amz-tagging", "a=b"),
-    ],
-)
-def test_promises_that_we_cannot_keep_are_refused(name: str, value: str) -> None:
-    assert code_of(reject_unsupported, {name: value}) == "NotImplemented"
+def test_version_ids() -> None:
+    assert params.parse_version_id({}) == ""
+    for text in ("null", "3HL4kqtJlcpXroDTDmJ.rmSpXd3dIbrH", "a" * 16):
+        assert params.parse_version_id({"versionId": text}) == text
+    for text in ("", "NULL", "short", "a b" * 10, "a" * 1025):
+        assert code_of(params.parse_version_id, {"versionId": text}) == "InvalidArgument"
 
 
-def test_requests_for_what_we_do_anyway_pass() -> None:
-    reject_unsupported({"x-amz-acl": "private", "x-amz-tagging": "", "x-amz-date": "x", "range": "x"})
+def test_where_a_redirect_leads() -> None:
+    name = "x-amz-website-redirect-location"
+    for text in ("/page", "http://host/", "https://host/"):
+        assert parse_object_headers({name: text}).standard == {name: text}
+    assert code_of(parse_object_headers, {name: "page"}) == "InvalidRedirectLocation"
