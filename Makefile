@@ -5,14 +5,16 @@ SOAK_S ?= 1800
 BIN   := .venv/bin
 ROOTS := core master worker proxy bench tests
 PINS  := pyproject.toml constraints/dev.txt .ci/venv
+# What tests/clients drives: an environment of Python clients, and one of Node.
+NODE_CLIENTS := tests/clients/node/node_modules/.package-lock.json
+CLIENTS      := .venv-clients/.clients $(NODE_CLIENTS)
 
-.PHONY: up test check format soak bench clean
+.PHONY: up test check format soak bench clean programs
 
 up: .venv/.runtime
 	@exec $(BIN)/zerohop up --data "$(DATA)" $(UP_ARGS)
 
-test: .venv/.dev
-	@.ci/debian-packages
+test: .venv/.dev $(CLIENTS)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: .venv/.dev
@@ -28,8 +30,7 @@ format: .venv/.dev
 	$(BIN)/zerohop config reference > docs/configuration.md
 
 # The full-size forms: gigabyte streams, a million keys, repeated kills. SOAK_S bounds the whole run, in seconds.
-soak: .venv/.dev
-	@.ci/debian-packages
+soak: .venv/.dev $(CLIENTS)
 	SOAK_S=$(SOAK_S) timeout --signal=INT --kill-after=60 $$(( $(SOAK_S) + 120 )) \
 	  $(BIN)/python -m pytest -m soak --timeout $(SOAK_S) $(PYTEST_ARGS)
 
@@ -46,6 +47,16 @@ bench: .venv/.bench
 .venv/.bench: $(PINS)
 	@.ci/venv bench
 
+programs: # from Debian
+	@.ci/debian-packages
+
+.venv-clients/.clients: constraints/clients.txt .ci/venv | .venv/.dev
+	@.ci/venv clients
+
+$(NODE_CLIENTS): tests/clients/node/package.json tests/clients/node/package-lock.json | programs
+	@echo "installing into tests/clients/node: clients for Node"
+	@npm ci --prefix tests/clients/node --silent --no-audit --no-fund --ignore-scripts && touch $@
+
 clean:
-	rm -rf .venv .venv-clients build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clients tests/clients/node/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find $(ROOTS) -name __pycache__ -type d -prune -exec rm -rf {} +

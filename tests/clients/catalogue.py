@@ -1,0 +1,54 @@
+"""All clients, by name, and what each is able to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from tests.clients.access import Access, Client
+from tests.clients.commands import AwsCli, Curl, Rclone, S3Cmd, S5Cmd
+from tests.clients.driven import by_node, by_python, with_clients_python
+from tests.clients.mounted import S3FsFuse
+
+__all__ = ["ADDRESSED", "CLIENTS", "PREFIX", "Kind"]
+
+PREFIX: Final = "/api/v1/s3"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How to make a client, and where it stops: by its own design, not by ours."""
+
+    connect: Callable[[Access], Client]
+    takes_a_path: bool = True  # the endpoint may have one
+    makes_buckets: bool = True
+    cannot_name: str = ""  # the odd keys, by name, that it changes or refuses before anything is sent
+
+
+CLIENTS: Final[dict[str, Kind]] = {
+    "boto3": Kind(partial(by_python, driver="with_boto3")),
+    "boto": Kind(partial(by_python, driver="with_boto")),
+    "pyarrow": Kind(partial(by_python, driver="with_pyarrow")),
+    "aiobotocore": Kind(partial(with_clients_python, driver="with_aiobotocore")),
+    "s3fs": Kind(partial(with_clients_python, driver="with_s3fs")),
+    "minio-py": Kind(partial(with_clients_python, driver="with_minio"), takes_a_path=False),
+    "obstore": Kind(partial(with_clients_python, driver="with_obstore"), makes_buckets=False),
+    "aws-sdk-js": Kind(partial(by_node, driver="with_aws_sdk")),
+    "minio-js": Kind(partial(by_node, driver="with_minio_js"), takes_a_path=False),
+    "awscli": Kind(AwsCli),
+    "s3cmd": Kind(S3Cmd),
+    "rclone": Kind(Rclone),
+    "s5cmd": Kind(S5Cmd),
+    "curl": Kind(Curl),
+    "s3fs-fuse": Kind(S3FsFuse, makes_buckets=False),
+}
+
+ADDRESSED: Final = [
+    (name, prefix)
+    for name, kind in CLIENTS.items()
+    for prefix in ("", PREFIX)
+    if kind.takes_a_path or not prefix
+]
+"""Each client with each form of endpoint that it takes."""
