@@ -10,8 +10,10 @@ import binascii
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
+import xxhash
 from awscrt import checksums as crt
 
 from zerohop_proxy.s3_errors import S3Error
@@ -35,7 +37,7 @@ __all__ = [
 class Checksum(Protocol):
     """An incremental checksum. `update` releases the GIL for long data: run it in a thread for those."""
 
-    algorithm: str  # CRC32, CRC32C, CRC64NVME, SHA1, SHA256: the name of S3's `ChecksumAlgorithm`
+    algorithm: str  # one of ALGORITHMS
 
     def update(self, data: bytes | bytearray | memoryview) -> None: ...
 
@@ -60,10 +62,16 @@ class _Crc:
         return base64.b64encode(self.digest()).decode()
 
 
-class _Sha:
+class _Digest(Protocol):
+    def update(self, data: bytes | bytearray | memoryview, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
+class _Hash:
     def __init__(self, algorithm: str) -> None:
         self.algorithm = algorithm
-        self._hash = hashlib.new(algorithm.lower(), usedforsecurity=False)
+        self._hash = _HASHES[algorithm]()
 
     def update(self, data: bytes | bytearray | memoryview) -> None:
         self._hash.update(data)
@@ -81,9 +89,21 @@ _CRCS: dict[str, tuple[_Crc_function, int, _Crc_function]] = {
     "CRC32C": (crt.crc32c, 4, crt.combine_crc32c),
     "CRC64NVME": (crt.crc64nvme, 8, crt.combine_crc64nvme),
 }
-_DIGEST_BYTES = {"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "SHA1": 20, "SHA256": 32}
+_HASHES: dict[str, Callable[[], _Digest]] = {
+    "MD5": partial(hashlib.md5, usedforsecurity=False),
+    "SHA1": partial(hashlib.sha1, usedforsecurity=False),
+    "SHA256": hashlib.sha256,
+    "SHA512": hashlib.sha512,
+    "XXHASH64": xxhash.xxh64,
+    "XXHASH3": xxhash.xxh3_64,
+    "XXHASH128": xxhash.xxh3_128,
+}
+_DIGEST_BYTES = {name: size for name, (_, size, _) in _CRCS.items()} | {
+    name: len(make().digest()) for name, make in _HASHES.items()
+}
 
 ALGORITHMS: tuple[str, ...] = tuple(_DIGEST_BYTES)
+"""As S3's `ChecksumAlgorithm` names them."""
 
 _PREFIX = "x-amz-checksum-"
 _BY_HEADER = {f"{_PREFIX}{name.lower()}": name for name in ALGORITHMS}
@@ -101,7 +121,7 @@ class DeclaredChecksum:
 
 def new_checksum(algorithm: str) -> Checksum:
     """A fresh checksum of `algorithm` (one of `ALGORITHMS`)."""
-    return _Crc(algorithm) if algorithm in _CRCS else _Sha(algorithm)
+    return _Crc(algorithm) if algorithm in _CRCS else _Hash(algorithm)
 
 
 def header_name(algorithm: str) -> str:
@@ -126,9 +146,11 @@ def declared_checksum(
     in_trailers = [name for name in trailer_names if name.startswith(_PREFIX)]
     names = in_headers + in_trailers
     if not names:
-        if headers.get("x-amz-sdk-checksum-algorithm") and headers.get("x-amz-trailer"):
+        if headers.get("x-amz-sdk-checksum-algorithm"):
             raise S3Error(
-                "InvalidRequest", "The value specified in the x-amz-trailer header is not supported"
+                "InvalidRequest",
+                "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer "
+                "headers were found.",
             )
         return None
     if len(names) > 1:

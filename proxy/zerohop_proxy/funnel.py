@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import Final, cast
 
 from aiohttp import web
 
 from zerohop.errors import ZerohopError
 from zerohop_proxy import xml_out
+from zerohop_proxy.access_log import AccessLog, AccessRecord
 from zerohop_proxy.answer import XML, Answer, HeadWriter
 from zerohop_proxy.buckets import EXPECTED_OWNER, check_expected_owner
 from zerohop_proxy.handlers import handler_of
 from zerohop_proxy.raw_request import RawRequest
 from zerohop_proxy.refused_headers import check_headers
 from zerohop_proxy.request import S3Request, Services
+from zerohop_proxy.request_numbers import NO_OPERATION, RequestNumbers
 from zerohop_proxy.responder import Responder
 from zerohop_proxy.routing import Route, route
 from zerohop_proxy.s3_errors import S3Error, from_domain_error
@@ -26,7 +29,7 @@ from zerohop_proxy.s3_errors import S3Error, from_domain_error
 __all__ = ["PREFIX", "Funnel"]
 
 _log = logging.getLogger(__name__)
-_access_log = logging.getLogger("zerohop.access")
+_slow_log = logging.getLogger("zerohop.slow")
 
 PREFIX: Final = "/api/v1/s3"
 
@@ -57,10 +60,13 @@ class Funnel:
         *,
         max_in_flight: int,
         stall_timeout_s: float,
-        access_log: bool,
+        access_log: AccessLog | None = None,
+        slow_request_s: float = 0.0,
         domains: tuple[str, ...] = (),
     ) -> None:
-        """`domains` (lower case) are those below which a Host names a bucket."""
+        """`domains` (lower case) are those below which a Host names a bucket. `slow_request_s` 0: none is slow."""
+        self.numbers = RequestNumbers()
+        self._slow_s = slow_request_s or math.inf
         self._domains = domains
         self._services = services
         self._heads = HeadWriter(services.clock)
@@ -77,6 +83,11 @@ class Funnel:
     def busy(self) -> frozenset[object]:
         """Connections (aiohttp protocols) with a request in flight."""
         return frozenset(self._busy)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests being worked on."""
+        return len(self._busy)
 
     def begin_drain(self) -> None:
         """From now on, every answer closes its connection."""
@@ -101,8 +112,7 @@ class Funnel:
             self._busy.discard(protocol)
             if not self._busy:
                 self._idle.set()
-            if self._access_log:
-                self._log_access(http, out, started_s)
+            self._note(http, out, started_s)
         return _KEEP if out.keep_alive else _CLOSE
 
     async def _answer(self, http: web.BaseRequest, out: Responder) -> None:
@@ -111,8 +121,9 @@ class Funnel:
         try:
             if len(self._busy) > self._max_in_flight:
                 raise S3Error("SlowDown")
-            where = route(raw, prefix=PREFIX, domains=self._domains)
+            where = out.where = route(raw, prefix=PREFIX, domains=self._domains)
             identity = await self._services.authenticator.identify(raw, virtual_bucket=where.virtual_bucket)
+            out.user = identity.caller.user
             handler = handler_of(where.operation)
             check_headers(where.operation, raw.headers)
             request = S3Request(raw, where, identity, out, self._services)
@@ -137,6 +148,7 @@ class Funnel:
             await self._refuse(S3Error("InternalError"), raw, where, out)
 
     async def _refuse(self, error: S3Error, raw: RawRequest, where: Route | None, out: Responder) -> None:
+        out.error_code = error.code
         if out.started:
             out.abort()
             return
@@ -151,19 +163,57 @@ class Funnel:
         except OSError:
             out.abort()
 
-    def _log_access(self, http: web.BaseRequest, out: Responder, started_s: float) -> None:
-        _access_log.info(
-            "request",
-            extra={
-                "remote": http.remote,
-                "method": http.method,
-                "path": http.raw_path.partition("?")[0],
-                "status": out.status,
-                "bytes": out.sent_bytes,
-                "duration_ms": round((self._clock.monotonic_s() - started_s) * 1000, 2),
-                "request": out.request_id,
-            },
+    def _note(self, http: web.BaseRequest, out: Responder, started_s: float) -> None:
+        """Counts a request that has ended, and logs it. On the way of every request: additions only, as a rule."""
+        total_s = self._clock.monotonic_s() - started_s
+        numbers = self.numbers[NO_OPERATION if out.where is None else out.where.operation._value_]
+        numbers.statuses[out.status] = numbers.statuses.get(out.status, 0) + 1
+        numbers.seconds.observe(total_s)
+        if out.started:
+            numbers.first_byte.observe(out.first_byte_s - started_s)
+        numbers.bytes_in += http.content.total_bytes
+        numbers.bytes_out += out.sent_bytes
+        if out.source:
+            self.numbers.sources[out.source] = self.numbers.sources.get(out.source, 0) + 1
+        if total_s >= self._slow_s:
+            self.numbers.slow += 1
+            _slow_log.warning("slow request", extra=self._record(http, out, started_s, total_s).text_facts())
+        if self._access_log is not None:
+            self._access_log.write(self._record(http, out, started_s, total_s))
+
+    def _record(
+        self, http: web.BaseRequest, out: Responder, started_s: float, total_s: float
+    ) -> AccessRecord:
+        where = out.where
+        return AccessRecord(
+            time_s=self._clock.now_s(),
+            request=out.request_id,
+            remote=http.remote or "",
+            operation=NO_OPERATION if where is None else where.operation.value,
+            bucket="" if where is None else where.bucket,
+            key="" if where is None else where.key,
+            status=out.status,
+            error=out.error_code,
+            bytes_in=http.content.total_bytes,
+            bytes_out=out.sent_bytes,
+            first_byte_s=out.first_byte_s - started_s if out.started else 0.0,
+            total_s=total_s,
+            source=out.source,
+            user=out.user,
         )
+
+    def note_unparsed(self, http: web.BaseRequest, status: int, code: str) -> None:
+        """A request that could not be parsed was refused before it came here."""
+        numbers = self.numbers[NO_OPERATION]
+        numbers.statuses[status] = numbers.statuses.get(status, 0) + 1
+        numbers.seconds.observe(0.0)
+        numbers.first_byte.observe(0.0)
+        if self._access_log is not None:
+            now_s, remote = self._clock.now_s(), http.remote or ""
+            record = AccessRecord(
+                now_s, "", remote, NO_OPERATION, "", "", status, code, 0, 0, 0.0, 0.0, "", ""
+            )
+            self._access_log.write(record)
 
 
 def error_elements(code: str, where: Route | None) -> dict[str, str]:
@@ -176,7 +226,7 @@ def error_elements(code: str, where: Route | None) -> dict[str, str]:
         return {"Key": where.key}
     if code == "NoSuchVersion":
         return {"Key": where.key, "VersionId": where.query.get("versionId", "")}
-    if code == "NoSuchUpload":
+    if code in ("NoSuchUpload", "InvalidPart"):
         return {"UploadId": where.query.get("uploadId", "")}
     return {}
 

@@ -9,6 +9,7 @@ from zerohop_proxy.answer import Answer
 from zerohop_proxy.buckets import create_bucket, delete_bucket, get_bucket_location, head_bucket, list_buckets
 from zerohop_proxy.copies import copy_object, upload_part_copy
 from zerohop_proxy.listings import list_object_versions, list_objects, list_objects_v2
+from zerohop_proxy.object_attributes import get_object_attributes
 from zerohop_proxy.objects_delete import delete_object, delete_objects
 from zerohop_proxy.objects_get import get_object, head_object
 from zerohop_proxy.objects_put import put_object
@@ -40,6 +41,7 @@ HANDLERS: dict[Operation, Handler] = {
     Operation.PUT_OBJECT: put_object,
     Operation.GET_OBJECT: get_object,
     Operation.HEAD_OBJECT: head_object,
+    Operation.GET_OBJECT_ATTRIBUTES: get_object_attributes,
     Operation.DELETE_OBJECT: delete_object,
     Operation.DELETE_OBJECTS: delete_objects,
     Operation.COPY_OBJECT: copy_object,

@@ -1,7 +1,7 @@
 """Checksums of multipart uploads. Pure.
 
-Source: S3 user guide, "Checking object integrity": CRC64NVME is of the full object only, SHA-1 and SHA-256 are
-composite only, CRC32 and CRC32C composite by default.
+Source: S3 user guide, "Checking object integrity": CRC64NVME is of the full object only, CRC32 and CRC32C are composite
+by default, and hashes, which cannot be combined, are composite only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ __all__ = ["agreed_algorithm", "check_upload_checksum", "default_type", "object_
 
 _COMPOSITE = "COMPOSITE"
 _FULL_OBJECT = "FULL_OBJECT"
-_ONLY = {"CRC64NVME": _FULL_OBJECT, "SHA1": _COMPOSITE, "SHA256": _COMPOSITE}
+_COMBINED = ("CRC32", "CRC32C", "CRC64NVME")
+_ONLY = {name: _COMPOSITE for name in ALGORITHMS if name not in _COMBINED} | {"CRC64NVME": _FULL_OBJECT}
 
 
 def default_type(headers: Mapping[str, str]) -> tuple[str, str]:
@@ -49,11 +50,15 @@ def default_type(headers: Mapping[str, str]) -> tuple[str, str]:
 def agreed_algorithm(upload: UploadRecord, declared: str) -> None:
     """A part may only declare the checksum that its upload was created with. Raises InvalidRequest."""
     if upload.checksum_algorithm and declared and declared != upload.checksum_algorithm:
-        raise S3Error(
-            "InvalidRequest",
-            f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm.lower()}, "
-            f"actual checksum Type: {declared.lower()}",
-        )
+        raise _mismatch(upload.checksum_algorithm, declared)
+
+
+def _mismatch(expected: str, actual: str) -> S3Error:
+    return S3Error(
+        "InvalidRequest",
+        f"Checksum Type mismatch occurred, expected checksum Type: {expected.lower()}, "
+        f"actual checksum Type: {actual.lower()}",
+    )
 
 
 def object_checksums(
@@ -98,7 +103,7 @@ def _chosen(parts: Sequence[PartRecord], listed: Sequence[CompletedPart] | None)
             continue
         for algorithm, value in item.checksums.items():
             if part.checksums.get(algorithm.lower(), value) != value:
-                raise S3Error("InvalidPart", UploadId="", PartNumber=str(part.number), ETag=part.etag)
+                raise S3Error("InvalidPart", PartNumber=str(part.number), ETag=part.etag)
         chosen.append(part)
     return chosen
 
@@ -106,9 +111,21 @@ def _chosen(parts: Sequence[PartRecord], listed: Sequence[CompletedPart] | None)
 def check_upload_checksum(
     headers: Mapping[str, str], upload: UploadRecord, checksums: Mapping[str, str]
 ) -> None:
-    """Complete may say what the whole object's checksum must be. Raises BadDigest."""
+    """Complete may say what the whole object's checksum, and its type, must be. Raises BadDigest, InvalidRequest."""
     algorithm = upload.checksum_algorithm
-    declared = headers.get(header_name(algorithm)) if algorithm else None
+    if not algorithm:
+        return
+    kind = headers.get("x-amz-checksum-type", upload.checksum_type)
+    if kind.upper() != upload.checksum_type:
+        raise S3Error(
+            "BadDigest",
+            f"The upload was created using the {upload.checksum_type} checksum mode. The complete request must use the "
+            "same checksum mode.",
+        )
+    for other in ALGORITHMS:
+        if other != algorithm and header_name(other) in headers:
+            raise _mismatch(algorithm, other)
+    declared = headers.get(header_name(algorithm))
     if declared is not None and algorithm in checksums and checksums[algorithm] != declared:
         raise S3Error(
             "BadDigest", f"The {algorithm.lower()} you specified did not match the calculated checksum."

@@ -23,6 +23,7 @@ __all__ = [
     "copy_part_result",
     "delete_result",
     "error",
+    "get_object_attributes_response",
     "initiate_multipart_upload_result",
     "list_all_my_buckets_result",
     "location_constraint",
@@ -143,6 +144,26 @@ def complete_multipart_upload_result(
     )
     whole = document("CompleteMultipartUploadResult", body)
     return whole if with_declaration else whole[len(DECLARATION) :]
+
+
+def get_object_attributes_response(
+    *,
+    etag: str | None,
+    checksums: Mapping[str, str],
+    checksum_type: str,
+    parts_count: int,
+    storage_class: str | None,
+    size_bytes: int | None,
+) -> bytes:
+    """Answer of GetObjectAttributes; what is None, empty or 0 is left out. Its ETag alone comes without quotes."""
+    parts = [
+        element("ETag", etag) if etag is not None else "",
+        f"<Checksum>{checksum_elements(checksums, checksum_type)}</Checksum>" if checksums else "",
+        f"<ObjectParts><PartsCount>{parts_count}</PartsCount></ObjectParts>" if parts_count else "",
+        element("StorageClass", storage_class) if storage_class is not None else "",
+        f"<ObjectSize>{size_bytes}</ObjectSize>" if size_bytes is not None else "",
+    ]
+    return document("GetObjectAttributesResponse", "".join(parts))
 
 
 def copy_object_result(

@@ -47,6 +47,8 @@ def code_of_headers(headers: dict[str, str], trailers: tuple[str, ...] = ()) -> 
 def test_in_pieces_as_botocore_has_it(algorithm: str, pieces: list[bytes]) -> None:
     whole = b"".join(pieces)
     classes: Any = vars(httpchecksum)["_CHECKSUM_CLS"]
+    if algorithm.lower() not in classes:  # botocore checks these, but does not compute them
+        return
     reference = classes[algorithm.lower()]()
     assert of(algorithm, *pieces) == reference.handle(whole)
 
@@ -55,6 +57,12 @@ def test_known_values() -> None:
     assert of("CRC32", b"hello") == base64.b64encode(zlib.crc32(b"hello").to_bytes(4, "big")).decode()
     assert of("CRC32C", b"123456789") == base64.b64encode(bytes.fromhex("e3069283")).decode()
     assert of("CRC64NVME", b"123456789") == base64.b64encode(bytes.fromhex("ae8b14860a799888")).decode()
+    assert of("MD5", b"") == "1B2M2Y8AsgTpgAmY7PhCfg=="
+    assert of("SHA512", b"a") == base64.b64encode(hashlib.sha512(b"a").digest()).decode()
+    # The canonical values of the empty string, as the xxHash project gives them.
+    assert of("XXHASH64") == base64.b64encode(bytes.fromhex("ef46db3751d8e999")).decode()
+    assert of("XXHASH3") == base64.b64encode(bytes.fromhex("2d06800538d394c2")).decode()
+    assert of("XXHASH128") == base64.b64encode(bytes.fromhex("99aa06d3014798d86001c324468d497f")).decode()
     assert of("SHA1", b"a") == base64.b64encode(hashlib.sha1(b"a").digest()).decode()
 
 
@@ -95,7 +103,6 @@ def test_declared_in_a_header_or_a_trailer(algorithm: str) -> None:
 
 def test_none_declared() -> None:
     assert declared_checksum({"x-amz-checksum-mode": "ENABLED", "x-amz-checksum-algorithm": "CRC32"}) is None
-    assert declared_checksum({"x-amz-sdk-checksum-algorithm": "CRC32"}) is None
 
 
 @pytest.mark.parametrize(
@@ -103,6 +110,7 @@ def test_none_declared() -> None:
     [
         {"x-amz-checksum-crc32": "AAAAAA==", "x-amz-checksum-sha1": "x"},
         {"x-amz-checksum-crc32": "AAAA"},
+        {"x-amz-sdk-checksum-algorithm": "CRC32"},
         {"x-amz-checksum-crc32": "AAAAAB=="},  # not the canonical spelling
         {"x-amz-checksum-crc32": "not base64!"},
         {"x-amz-checksum-crc32": "ÿ"},
