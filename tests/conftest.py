@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from tests.support.cluster import Cluster
+from tests.support.real_cluster import RealCluster
 
 # The shared machines that run the tests stall now and then: no example fails for having taken long.
 settings.register_profile("zerohop", deadline=None)
@@ -20,6 +21,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One cluster for all tests that only speak to it; they keep to buckets of their own."""
     shared = Cluster(tmp_path_factory.mktemp("shared"))
     yield from _running(shared)
+
+
+@pytest.fixture(scope="session")
+def real_cluster() -> Iterator[RealCluster]:
+    """Three workers and two proxies, each a process of its own, for all tests that only speak to them."""
+    with RealCluster() as shared:
+        yield shared
 
 
 def _running(cluster: Cluster) -> Iterator[Cluster]:

@@ -49,6 +49,10 @@ class CrashLoad:
     states: dict[str, KeyState] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     acknowledged_count: int = 0
+    policies: tuple[str, ...] = ("cache_through",)
+    # A request that runs while this is set may fail with 500 or 503, or a cut connection.
+    may_fail: bool = True
+    _times_allowed: int = 0
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
@@ -101,10 +105,29 @@ class CrashLoad:
         except AssertionError as problem:
             self.problems.append(str(problem))
 
-    def _request(self, method: str, key: str, body: bytes) -> tuple[int, bytes]:
+    def allow_failures(self) -> None:
+        """A member is about to be lost, or to return."""
+        self._times_allowed += 1
+        self.may_fail = True
+
+    def forbid_failures(self) -> None:
+        """Whatever begins from now on has to succeed."""
+        self.may_fail = False
+
+    def _failed(self, allowed_before: int, what: object) -> None:
+        """`allowed_before` is what `_allowed` was when the request began."""
+        assert allowed_before < 0 or allowed_before < self._times_allowed, f"a request failed: {what}"
+        self._stop.wait(0.05)
+
+    def _allowed(self) -> int:
+        """-1 while failures are allowed, else how often they were."""
+        return -1 if self.may_fail else self._times_allowed
+
+    def _request(self, method: str, key: str, body: bytes, policy: str = "") -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
         try:
-            connection.request(method, f"/{self.bucket}/{key}", body=body or None)
+            headers = {"x-zerohop-write-policy": policy} if policy else {}
+            connection.request(method, f"/{self.bucket}/{key}", body=body or None, headers=headers)
             response = connection.getresponse()
             return response.status, response.read()
         finally:
@@ -117,14 +140,16 @@ class CrashLoad:
                     return
                 state = self.states[key]
                 state.sent = version
+                allowed = self._allowed()
+                policy = self.policies[(version + version // len(SIZES)) % len(self.policies)]
                 try:
-                    status, answer = self._request("PUT", key, body_of(key, version))
-                except (OSError, http.client.HTTPException):
-                    self._stop.wait(0.05)
+                    status, answer = self._request("PUT", key, body_of(key, version), policy)
+                except (OSError, http.client.HTTPException) as error:
+                    self._failed(allowed, f"PUT {key} {version} {policy}: {error!r}")
                     continue
                 if status != 200:
                     assert status in (500, 503), (status, answer)
-                    self._stop.wait(0.05)
+                    self._failed(allowed, f"PUT {key} {version} {policy}: {status} {answer!r}")
                     continue
                 state.acknowledged = version
                 with self._progress:
@@ -136,13 +161,12 @@ class CrashLoad:
             if self._stop.is_set():
                 return
             before = self.states[key].acknowledged
+            allowed = self._allowed()
             try:
                 status, body = self._request("GET", key, b"")
-            except (
-                OSError,
-                http.client.HTTPException,
-            ):  # a cut connection is honest; a short body is an exception, too
-                self._stop.wait(0.05)
+            except (OSError, http.client.HTTPException) as error:
+                # A cut connection is honest; a short body is an exception, too.
+                self._failed(allowed, f"GET {key}: {error!r}")
                 continue
             if status == 404:
                 assert before == -1, f"{key}: version {before} was acknowledged and is missing"
@@ -151,4 +175,4 @@ class CrashLoad:
                 assert version >= before, f"{key}: read version {version} after {before} was acknowledged"
             else:
                 assert status in (500, 503), (status, body[:300])
-                self._stop.wait(0.05)
+                self._failed(allowed, f"GET {key}: {status} {body[:300]!r}")

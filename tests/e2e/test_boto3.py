@@ -13,6 +13,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from tests.support.cluster import Cluster
+from tests.support.real_cluster import RealCluster
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -42,12 +43,18 @@ ODD_KEYS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["", "/api/v1/s3"], ids=["root", "prefix"])
-def s3(cluster: Cluster, request: pytest.FixtureRequest) -> S3Client:
+@pytest.fixture(
+    scope="module",
+    params=[("cluster", ""), ("cluster", "/api/v1/s3"), ("real_cluster", "")],
+    ids=["root", "prefix", "several-workers"],
+)
+def s3(request: pytest.FixtureRequest) -> S3Client:
+    name, prefix = request.param
+    cluster: Cluster | RealCluster = request.getfixturevalue(name)
     user = cluster.user("boto3-user")
     return boto3.client(
         "s3",
-        endpoint_url=cluster.endpoint + request.param,
+        endpoint_url=cluster.endpoint + prefix,
         aws_access_key_id=user.access_key,
         aws_secret_access_key=user.secret_key,
         region_name="us-east-1",

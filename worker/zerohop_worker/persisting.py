@@ -112,6 +112,11 @@ class Persister:
         if held is not None and held.owed:
             await self._store.pool.run(self._markers.remove, content)
 
+    @property
+    def queue_length(self) -> int:
+        """Contents that wait to be persisted, or are on their way."""
+        return len(self._queue) + len(self._running)
+
     # -------------------------------------------------------------------------------------- the background queue
 
     def _next(self) -> None:
@@ -181,7 +186,13 @@ class Persister:
             raise
 
     async def drain(self, limit_s: float) -> int:
-        """Persists what is owed, for at most `limit_s`; returns how many contents still are (a restart goes on)."""
+        """Persists what is owed, for at most `limit_s`; returns how many contents still are (a restart goes on).
+
+        What had failed is tried once more, at once.
+        """
+        if self._retry is not None:
+            self._retry.cancel()
+            self._go_on()
         try:
             async with asyncio.timeout(limit_s):
                 while self._running:

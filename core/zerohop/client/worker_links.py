@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from zerohop.model import WorkerInfo
 from zerohop.rpc.client import RpcClient
 
 __all__ = ["Refresh", "WorkerLinks", "address_for"]
+
+_log = logging.getLogger(__name__)
 
 _AVOID_S = 3.0
 """How long a worker that could not be reached comes last: until the master declares it lost, or it is back."""
@@ -67,7 +70,9 @@ class WorkerLinks:
         if self._workers == workers:
             return
         own = self.own_host_id
+        known = {worker.worker_id for worker in self._workers}
         self._workers = tuple(worker for worker in workers if worker.live)
+        self._tell_changes(known)
         self._local = frozenset(
             worker.worker_id for worker in self._workers if worker.host_id == own and worker.descriptor_path
         )
@@ -78,6 +83,13 @@ class WorkerLinks:
                 self._close_later(client)
         if self.on_update is not None:
             self.on_update(self._workers)
+
+    def _tell_changes(self, known: Collection[str]) -> None:
+        live = {worker.worker_id for worker in self._workers}
+        for worker_id in sorted(live.difference(known)):
+            _log.info("worker %s is live", worker_id)
+        for worker_id in sorted(set(known) - live):
+            _log.info("worker %s is no longer live", worker_id)
 
     @property
     def all(self) -> tuple[WorkerInfo, ...]:
