@@ -27,7 +27,6 @@ __all__ = ["run"]
 
 _log = logging.getLogger(__name__)
 
-_BACKLOG: Final = 1024
 _DISK_THREADS: Final = 16
 """Reads that wait for a disk at one time: enough for the queue of an SSD, few enough to bound what they hold."""
 
@@ -112,7 +111,10 @@ async def _serve(
 
 
 def _listening_socket(config: ProxyConfig) -> socket.socket:
-    """The socket that was handed down, or one of our own. Several proxies of one host share a port (SO_REUSEPORT)."""
+    """The socket that was handed down, or one of our own, which does not listen yet.
+
+    Several proxies of one host share a port (SO_REUSEPORT).
+    """
     if config.listen_fd >= 0:
         try:
             return socket.socket(fileno=config.listen_fd)
@@ -124,7 +126,6 @@ def _listening_socket(config: ProxyConfig) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind((config.host.strip("[]"), config.port))
-        listening.listen(_BACKLOG)
         listening.setblocking(False)
     except OSError as error:
         listening.close()

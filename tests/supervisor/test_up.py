@@ -83,11 +83,21 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     assert tmp_path.stat().st_mode == before
 
 
+def test_a_file_is_no_data_folder(tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    file.write_text("mine")
+    refused = _refused(f"--data={file}", "--port=0")
+    assert refused.returncode == 2
+    assert f"{file} is a file" in refused.stderr
+    assert file.read_text() == "mine"
+
+
 def test_beyond_loopback_it_needs_users(tmp_path: Path) -> None:
     refused = _refused(f"--data={tmp_path / 'data'}", "--port=0", "--host=0.0.0.0", "--proxies=2")
     assert refused.returncode == 2
-    assert "anonymous" in refused.stderr
-    assert "zerohop is ready" not in refused.stdout
+    assert "there is no user who could sign a request" in refused.stderr
+    assert "--anonymous" in refused.stderr
+    assert "proxy" not in refused.stdout, "the port is not opened first"
 
 
 @pytest.mark.parametrize("name", ["master", "worker", "proxy-0"])

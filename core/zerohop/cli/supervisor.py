@@ -2,7 +2,9 @@
 
 It starts them in that order, each when the one before is ready; starts a crashed one again, within a bound; and
 stops them in the opposite order, so that what is in flight can finish. It owns the sockets of the S3 port and the
-lock of the data folder, and hands both down: a proxy that is restarted finds its connections waiting.
+lock of the data folder, and hands both down: a proxy that is restarted finds its connections waiting. The port is
+opened as soon as the master answers, and not before: it alone knows whether the cluster has users, without whom
+nobody beyond this machine may be let in.
 
 Concurrency: everything runs on one event loop. One task per child watches it, restarts included; `_stop` and
 `_kill` only set events, and `run` alone takes the cluster down.
@@ -16,7 +18,8 @@ import logging
 import shutil
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -26,13 +29,23 @@ from zerohop.cli.data_folder import DataFolder, RunningCluster
 from zerohop.cli.exit_codes import ExitCode
 from zerohop.cli.restart_policy import RestartPolicy
 from zerohop.clock import Clock
+from zerohop.errors import ZerohopError
 
-__all__ = ["Supervisor"]
+__all__ = ["S3Port", "Supervisor"]
 
 _log = logging.getLogger(__name__)
 
 _STOP_TIMEOUT_S: Final = 30.0
 """What the worker and the master each get for their stop; both have nothing left to wait for but the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Port:
+    """The open port: its listening sockets, and the proxies that serve them."""
+
+    endpoint: str
+    sockets: Sequence[socket.socket]
+    proxies: Sequence[ChildSpec]
 
 
 class Supervisor:
@@ -42,8 +55,9 @@ class Supervisor:
         self,
         *,
         folder: DataFolder,
-        specs: Sequence[ChildSpec],
-        sockets: Sequence[socket.socket],
+        master: ChildSpec,
+        worker: ChildSpec,
+        open_port: Callable[[], Awaitable[S3Port]],
         running: RunningCluster,
         start_timeout_s: float,
         drain_s: float,
@@ -51,22 +65,31 @@ class Supervisor:
         clock: Clock,
         say: Callable[[str], None],
     ) -> None:
-        """`specs` are master, worker and proxies, in this order; `say` prints a line for the user."""
+        """`open_port` is called once the master answers, and may raise what forbids it.
+
+        `say` prints a line for the user.
+        """
         self._folder = folder
-        self._specs = specs
-        self._sockets = sockets
+        self._master = master
+        self._worker = worker
+        self._open_port = open_port
+        self._port = S3Port("", (), ())
         self._running = running
         self._start_timeout_s = start_timeout_s
         self._drain_s = drain_s
         self._clock = clock
         self._say = say
-        self._policies = {spec.name: RestartPolicy(restarts_per_minute) for spec in specs}
+        self._restarts_per_minute = restarts_per_minute
         self._children: dict[str, Child] = {}
         self._stopping = asyncio.Event()
         self._exit_status: int = ExitCode.OK
+        self._refused: ZerohopError | None = None
 
-    async def run(self, on_ready: Callable[[], None]) -> int:
-        """Starts everything, calls `on_ready`, and returns the exit status once everything has ended."""
+    async def run(self, on_ready: Callable[[RunningCluster], None]) -> int:
+        """Starts everything, calls `on_ready`, and returns the exit status once everything has ended.
+
+        Raises what `open_port` raised, once what had been started has ended.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
@@ -77,8 +100,8 @@ class Supervisor:
                 stopped = group.create_task(self._stopping.wait())
                 await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
                 if not self._stopping.is_set() and starting.done() and starting.result():
-                    on_ready()
-                    watchers = [group.create_task(self._watch(spec)) for spec in self._specs]
+                    on_ready(self._running)
+                    watchers = [group.create_task(self._watch(spec)) for spec in self._specs()]
                     await self._stopping.wait()
                 self._stopping.set()
                 for task in (starting, *watchers):
@@ -88,16 +111,24 @@ class Supervisor:
             for child in self._children.values():
                 child.signal(signal.SIGKILL)
             self._close()
+        if self._refused is not None:
+            raise self._refused
         return self._exit_status
+
+    def _specs(self) -> Sequence[ChildSpec]:
+        return (self._master, self._worker, *self._port.proxies)
 
     # ------------------------------------------------------------------------------------------------- starting
 
     async def _start_all(self) -> bool:
         """Whether all are ready. The first proxy comes alone, so that what it refuses is said once."""
-        master, worker, first, *further = self._specs
         started = False
         try:
-            for spec in (master, worker, first):
+            self._say(await self._start(self._master))
+            self._port = await self._open_port()
+            self._running = msgspec.structs.replace(self._running, endpoint=self._port.endpoint)
+            first, *further = self._port.proxies
+            for spec in (self._worker, first):
                 self._say(await self._start(spec))
             async with asyncio.TaskGroup() as group:
                 starts = [group.create_task(self._start(spec)) for spec in further]
@@ -110,6 +141,8 @@ class Supervisor:
                 assert isinstance(error, StartFailed)
                 _log.error("%s; the lines above say why", error)
                 self._exit_status = max(error.returncode or 0, ExitCode.FAILED)
+        except* ZerohopError as refused:
+            self._refused = next(error for error in refused.exceptions if isinstance(error, ZerohopError))
         return started
 
     async def _start(self, spec: ChildSpec) -> str:
@@ -118,15 +151,17 @@ class Supervisor:
 
     def _describe(self) -> None:
         pids = {name: child.pid for name, child in self._children.items()}
-        self._folder.describe(msgspec.structs.replace(self._running, pids=self._running.pids | pids))
+        self._running = msgspec.structs.replace(self._running, pids=self._running.pids | pids)
+        self._folder.describe(self._running)
 
     # ------------------------------------------------------------------------------------------------- watching
 
     async def _watch(self, spec: ChildSpec) -> None:
         """Starts the child again whenever it ends, until the cluster stops or there were too many crashes."""
+        policy = RestartPolicy(self._restarts_per_minute)
         while True:
             status = await self._children[spec.name].wait()
-            delay_s = self._policies[spec.name].delay_after_crash(self._clock.monotonic_s())
+            delay_s = policy.delay_after_crash(self._clock.monotonic_s())
             if delay_s is None or status == ExitCode.USAGE:
                 why = "will not start with this configuration" if delay_s is not None else "keeps crashing"
                 _log.error("%s %s (status %d): stopping the cluster", spec.name, why, status)
@@ -156,9 +191,9 @@ class Supervisor:
     async def _stop_all(self) -> None:
         """Proxies first, then the worker, then the master: each may still call those that stop after it."""
         # New clients are refused from here on instead of waiting for nobody.
-        for sock in self._sockets:
+        for sock in self._port.sockets:
             sock.close()
-        master, worker, *proxies = (self._children.get(spec.name) for spec in self._specs)
+        master, worker, *proxies = (self._children.get(spec.name) for spec in self._specs())
         for group, timeout_s in (
             (proxies, self._drain_s + _STOP_TIMEOUT_S),
             ([worker], _STOP_TIMEOUT_S),
@@ -171,7 +206,7 @@ class Supervisor:
                 self._exit_status = self._exit_status or ExitCode.FAILED
 
     def _close(self) -> None:
-        for sock in self._sockets:
+        for sock in self._port.sockets:
             sock.close()
         # The memory tier is worth nothing without the cluster, and its user wants the memory back.
         if self._running.mem_dir:

@@ -17,10 +17,13 @@ from zerohop.cli.child import ChildSpec
 from zerohop.cli.config_flags import flags_of, load_config
 from zerohop.cli.data_folder import DataFolder, RunningCluster
 from zerohop.cli.s3_port import claim_s3_port, is_loopback
-from zerohop.cli.supervisor import Supervisor
+from zerohop.cli.supervisor import S3Port, Supervisor
+from zerohop.client.master_link import MasterLink
 from zerohop.clock import SystemClock
-from zerohop.config import Loaded, ProxyConfig, UpConfig, WorkerConfig
+from zerohop.config import Loaded, MasterConfig, ProxyConfig, UpConfig, WorkerConfig
+from zerohop.errors import ConfigError
 from zerohop.logs import configure_logs
+from zerohop.rpc.master_api import GetClusterView
 
 __all__ = ["up"]
 
@@ -35,28 +38,39 @@ def up(config_file: Path | None, **flags: Any) -> None:
 
 async def _run(settings: UpConfig, config_file: Path | None) -> int:
     proxy = load_config(ProxyConfig, config_file, {}).config
+    load_config(MasterConfig, config_file, {})  # what it refuses is said before anything is made
     configure_logs("up", form=proxy.log_format, level=proxy.log_level)
     folder = DataFolder.open(Path(settings.data))
     try:
-        count = settings.proxies or len(os.sched_getaffinity(0))
         worker = _worker_settings(folder, config_file)
-        sockets = claim_s3_port(settings.host, settings.port, count)
     except BaseException:
         folder.close()
         raise
     running = RunningCluster(
         version=__version__,
-        endpoint=_endpoint(settings.host, sockets[0].getsockname()[1]),
+        endpoint="",
         master=f"unix:{folder.run_dir / 'master.sock'}",
         worker=f"unix:{folder.run_dir / 'worker.sock'}",
         run_dir=str(folder.run_dir),
         mem_dir=worker.config.mem_dir if worker.origins["mem_dir"].startswith("auto") else "",
         pids={"supervisor": os.getpid()},
     )
+    specs = _Specs(folder, config_file)
+
+    async def open_port() -> S3Port:
+        if not (settings.anonymous or proxy.anonymous == "yes" or is_loopback(settings.host)):
+            await _refuse_without_users(settings, proxy, running.master)
+        sockets = claim_s3_port(
+            settings.host, settings.port, settings.proxies or len(os.sched_getaffinity(0))
+        )
+        endpoint = _endpoint(settings.host, sockets[0].getsockname()[1])
+        return S3Port(endpoint, sockets, specs.proxies(settings, running.master, sockets))
+
     supervisor = Supervisor(
         folder=folder,
-        specs=_specs(settings, config_file, folder, running, worker.config, sockets),
-        sockets=sockets,
+        master=specs.master(running.master),
+        worker=specs.worker(worker.config, running),
+        open_port=open_port,
         running=running,
         start_timeout_s=settings.start_timeout_s,
         drain_s=proxy.drain_s,
@@ -64,7 +78,22 @@ async def _run(settings: UpConfig, config_file: Path | None) -> int:
         clock=SystemClock(),
         say=click.echo,
     )
-    return await supervisor.run(lambda: _welcome(settings, proxy, running))
+    return await supervisor.run(lambda ready: _welcome(settings, proxy, ready))
+
+
+async def _refuse_without_users(settings: UpConfig, proxy: ProxyConfig, master: str) -> None:
+    """Raises ConfigError when nobody could sign a request: asked of the master, before the port is open."""
+    link = MasterLink([master], name="up", cluster_secret=proxy.cluster_secret or None, ssl_context=None)
+    try:
+        view = await link.call(GetClusterView(), timeout_s=settings.start_timeout_s)
+    finally:
+        await link.close()
+    if view.user_count == 0:
+        raise ConfigError(
+            f"{settings.host} can be reached from other hosts, and there is no user who could sign a request: "
+            "start it without --host, add one (zerohop user add NAME), and start it again as now; "
+            "or let everybody in with --anonymous"
+        )
 
 
 def _worker_settings(folder: DataFolder, config_file: Path | None) -> Loaded[WorkerConfig]:
@@ -77,47 +106,46 @@ def _worker_settings(folder: DataFolder, config_file: Path | None) -> Loaded[Wor
     return loaded
 
 
-def _specs(
-    settings: UpConfig,
-    config_file: Path | None,
-    folder: DataFolder,
-    running: RunningCluster,
-    worker: WorkerConfig,
-    sockets: Sequence[socket.socket],
-) -> list[ChildSpec]:
+class _Specs:
     """The command lines of the children: the user's file and environment reach them too, these flags win."""
 
-    def spec(name: str, command: str, *fds: int, **flags: object) -> ChildSpec:
-        arguments = [f"--{key.replace('_', '-')}={value}" for key, value in flags.items()]
-        file = [f"--config={config_file.resolve()}"] if config_file else []
-        return ChildSpec(name, (command, *file, *arguments), (folder.lock_fd, *fds))
+    def __init__(self, folder: DataFolder, config_file: Path | None) -> None:
+        self._folder = folder
+        self._file = [f"--config={config_file.resolve()}"] if config_file else []
 
-    anonymous = {"anonymous": "yes"} if settings.anonymous else {}
-    return [
-        spec("master", "master", listen=running.master, data_dir=folder.path / "master"),
-        spec(
+    def _spec(self, name: str, command: str, *fds: int, **flags: object) -> ChildSpec:
+        arguments = [f"--{key.replace('_', '-')}={value}" for key, value in flags.items()]
+        return ChildSpec(name, (command, *self._file, *arguments), (self._folder.lock_fd, *fds))
+
+    def master(self, listen: str) -> ChildSpec:
+        return self._spec("master", "master", listen=listen, data_dir=self._folder.path / "master")
+
+    def worker(self, config: WorkerConfig, running: RunningCluster) -> ChildSpec:
+        return self._spec(
             "worker",
             "worker",
             listen=running.worker,
             master=running.master,
-            data_dir=worker.data_dir,
-            socket_dir=worker.socket_dir,
-            under_store=worker.under_store,
-        ),
-        *(
-            spec(
+            data_dir=config.data_dir,
+            socket_dir=config.socket_dir,
+            under_store=config.under_store,
+        )
+
+    def proxies(self, settings: UpConfig, master: str, sockets: Sequence[socket.socket]) -> list[ChildSpec]:
+        anonymous = {"anonymous": "yes"} if settings.anonymous else {}
+        return [
+            self._spec(
                 f"proxy-{index}",
                 "proxy",
                 sock.fileno(),
-                master=running.master,
+                master=master,
                 host=settings.host,
                 port=sock.getsockname()[1],
                 listen_fd=sock.fileno(),
                 **anonymous,
             )
             for index, sock in enumerate(sockets)
-        ),
-    ]
+        ]
 
 
 def _endpoint(host: str, port: int) -> str:
