@@ -72,7 +72,7 @@ def format_duration(duration_s: float) -> str:
         count = duration_s / factor if unit != "ms" else duration_s * 1000
         if duration_s and count == int(count):
             return f"{int(count)}{unit}"
-    return f"{duration_s:g}s"
+    return f"{duration_s:.12g}s"
 
 
 def parse_percentage(text: str) -> float:

@@ -80,6 +80,19 @@ def test_an_unknown_key_names_the_nearest_one(file: Path) -> None:
     message = _error(WorkerConfig, ZEROHOP_WORKER_MEMQUOTA="1")
     assert "ZEROHOP_WORKER_MEMQUOTA" in message
     assert "did you mean ZEROHOP_WORKER_MEM_QUOTA?" in message
+    assert _error(WorkerConfig, ZEROHOP_PORT="1"), "a variable without a table too"
+
+
+def test_a_bound_is_shown_as_it_would_be_written() -> None:
+    message = _error(MasterConfig, ZEROHOP_MASTER_BLOCK_SIZE_BYTES="2GiB")
+    assert "too large" in message
+    assert "at least 4KiB, at most 1GiB" in message
+    assert "power of two" in _error(MasterConfig, ZEROHOP_MASTER_BLOCK_SIZE_BYTES="3MiB")
+    assert "at most 65535" in _error(ProxyConfig, ZEROHOP_PROXY_PORT="65536")
+    assert (
+        load(MasterConfig, environ={"ZEROHOP_MASTER_BLOCK_SIZE_BYTES": "1GiB"}).config.block_size_bytes
+        == 1 << 30
+    )
 
 
 def test_a_bad_value_names_source_key_and_what_was_expected(file: Path) -> None:
@@ -97,6 +110,12 @@ def test_a_bad_value_names_source_key_and_what_was_expected(file: Path) -> None:
         (ProxyConfig, {"ZEROHOP_PROXY_ANONYMOUS": "maybe"}),
         (ProxyConfig, {"ZEROHOP_PROXY_MAX_CONNECTIONS": "0"}),
         (MasterConfig, {"ZEROHOP_MASTER_LISTEN": "localhost"}),
+        (MasterConfig, {"ZEROHOP_MASTER_BLOCK_SIZE_BYTES": "2KiB"}),
+        (MasterConfig, {"ZEROHOP_MASTER_BLOCK_SIZE_BYTES": "3MiB"}),
+        (MasterConfig, {"ZEROHOP_MASTER_BLOCK_SIZE_BYTES": "2GiB"}),
+        (MasterConfig, {"ZEROHOP_MASTER_INLINE_MAX_BYTES": "2MiB"}),
+        (UpConfig, {"ZEROHOP_UP_PORT": "65536"}),
+        (UpConfig, {"ZEROHOP_PORT": "39999"}),
         (MasterConfig, {"ZEROHOP_MASTER_HEARTBEAT_S": "9s"}),
         (WorkerConfig, {"ZEROHOP_WORKER_WATERMARK_LOW": "99%"}),
         (WorkerConfig, {"ZEROHOP_CLUSTER_RPC_PLAINTEXT": "perhaps"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 import typing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -57,14 +58,20 @@ class Setting:
     kind: Kind
     choices: tuple[str, ...] = ()
     minimum: float = 0
+    maximum: float = math.inf
 
     @property
     def expected(self) -> str:
         """What a value must look like, for an error message."""
         if self.kind is Kind.CHOICE:
             return "one of " + ", ".join(self.choices)
-        bound = f", at least {self.minimum:g}" if self.minimum or self.kind is Kind.COUNT else ""
+        bound = f", at least {self._shown(self.minimum)}" if self.minimum or self.kind is Kind.COUNT else ""
+        if self.maximum < math.inf:
+            bound += f", at most {self._shown(self.maximum)}"
         return f"{self.kind.value}{bound}"
+
+    def _shown(self, bound: float) -> str:
+        return str(int(bound)) if self.kind is Kind.COUNT else format_value(self, bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +104,11 @@ def parse_value(setting: Setting, raw: object) -> Any:
     Raises ValueError that says what was expected.
     """
     value = _read(setting, raw)
-    if setting.kind is not Kind.QUOTA and isinstance(value, int | float) and value < setting.minimum:
-        raise ValueError(f"{raw!r} is too small; expected {setting.expected}")
+    if setting.kind is not Kind.QUOTA and isinstance(value, int | float):
+        if value < setting.minimum:
+            raise ValueError(f"{raw!r} is too small; expected {setting.expected}")
+        if value > setting.maximum:
+            raise ValueError(f"{raw!r} is too large; expected {setting.expected}")
     return value
 
 
@@ -175,7 +185,7 @@ def format_value(setting: Setting, value: Any) -> str:
     if kind is Kind.QUOTA and value == AUTO:
         return "auto"
     if kind in (Kind.SIZE, Kind.QUOTA):
-        return format_size(value) if value else "0"
+        return format_size(int(value)) if value else "0"
     if kind is Kind.DURATION:
         return format_duration(value)
     if kind is Kind.PERCENTAGE:

@@ -17,6 +17,7 @@ __all__ = ["MasterConfig", "ProcessConfig", "ProxyConfig", "RpcServerConfig", "U
 
 _KIB = 1024
 _MIB = 1024 * _KIB
+_LAST_PORT = 65_535
 
 
 class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +97,10 @@ class MasterConfig(RpcServerConfig, frozen=True, kw_only=True):
         float, Setting("Time for which replaced content stays readable before it is deleted.", Kind.DURATION)
     ] = 30.0
     orphan_after_s: Annotated[
-        float, Setting("Age after which content that no object refers to is an orphan.", Kind.DURATION)
+        float,
+        Setting(
+            "Age after which content that no object refers to is an orphan.", Kind.DURATION, minimum=0.05
+        ),
     ] = 900.0
     async_replicas: Annotated[
         int,
@@ -110,15 +114,19 @@ class MasterConfig(RpcServerConfig, frozen=True, kw_only=True):
     inline_max_bytes: Annotated[
         int,
         Setting(
-            "Objects up to this size are stored in their metadata record; 0 stores none there.", Kind.SIZE
+            "Objects up to this size are stored in their metadata record; 0 stores none there.",
+            Kind.SIZE,
+            maximum=_MIB,  # they are read whole, and every commit waits for those of its group
         ),
     ] = 16 * _KIB
     block_size_bytes: Annotated[
         int,
         Setting(
-            "Size of the blocks that contents are cut in; a content keeps the one it was written with.",
+            "Size of the blocks that contents are cut in, a power of two; a content keeps the one it was "
+            "written with.",
             Kind.SIZE,
-            minimum=4096,
+            minimum=4 * _KIB,
+            maximum=1024 * _MIB,
         ),
     ] = 4 * _MIB
 
@@ -173,7 +181,7 @@ class ProxyConfig(ProcessConfig, frozen=True, kw_only=True):
         "tcp://127.0.0.1:19998",
     )
     host: Annotated[str, Setting("Address on which S3 is served.", Kind.TEXT)] = "127.0.0.1"
-    port: Annotated[int, Setting("Port on which S3 is served.", Kind.COUNT)] = 39999
+    port: Annotated[int, Setting("Port on which S3 is served.", Kind.COUNT, maximum=_LAST_PORT)] = 39999
     listen_fd: Annotated[
         int,
         Setting(
@@ -239,8 +247,10 @@ class UpConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     data: Annotated[str, Setting("Folder that holds everything of the cluster.", Kind.PATH)] = "data"
     host: Annotated[str, Setting("Address on which S3 is served.", Kind.TEXT)] = "127.0.0.1"
-    port: Annotated[int, Setting("Port on which S3 is served; 0: a free one.", Kind.COUNT)] = 39999
-    proxies: Annotated[int, Setting("Proxy processes; 0: one per core.", Kind.COUNT)] = 0
+    port: Annotated[
+        int, Setting("Port on which S3 is served; 0: a free one.", Kind.COUNT, maximum=_LAST_PORT)
+    ] = 39999
+    proxies: Annotated[int, Setting("Proxy processes; 0: one per core.", Kind.COUNT, maximum=256)] = 0
     anonymous: Annotated[bool, Setting("Accept unsigned requests beyond loopback too.", Kind.SWITCH)] = False
     start_timeout_s: Annotated[
         float, Setting("Time in which each process must get ready.", Kind.DURATION, minimum=1)

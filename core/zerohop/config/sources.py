@@ -37,6 +37,8 @@ SHARED_FIELDS: Final = tuple(fields_of(RpcServerConfig))
 """What `[cluster]` may hold; a process takes those that it has."""
 
 _ENVIRONMENT: Final = "ZEROHOP_"
+_VARIABLES_OF_COMMANDS: Final = ("ZEROHOP_CONFIG", "ZEROHOP_DATA", "ZEROHOP_MASTER")
+"""Those that are no field: the file, and how client commands find a cluster."""
 
 C = TypeVar("C", bound=msgspec.Struct)
 
@@ -100,6 +102,7 @@ def _sources(
     environ: Mapping[str, str],
     flags: Mapping[str, str],
 ) -> Iterable[_Source]:
+    _refuse_unknown_variables(environ)
     shared = {name for name in SHARED_FIELDS if name in fields}
     if file is not None:
         tables = _read_tables(file)
@@ -136,16 +139,18 @@ def _read_tables(file: Path) -> dict[str, dict[str, object]]:
 
 
 def _environment(table: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables of one table by field name, each of them known."""
-    prefix = f"{_ENVIRONMENT}{table.upper()}_"
+    """The variables of one table by field name."""
     known = {environment_variable(table, name): name for name in _known(table)}
-    found: dict[str, str] = {}
-    for variable, value in environ.items():
-        if variable in known:
-            found[known[variable]] = value
-        elif variable.startswith(prefix):
+    return {known[variable]: value for variable, value in environ.items() if variable in known}
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    """Raises ConfigError for a variable that looks like ours and is not: what it was to set would be missed late."""
+    known = [environment_variable(table, name) for table in (_SHARED, *PROCESSES) for name in _known(table)]
+    known.extend(_VARIABLES_OF_COMMANDS)
+    for variable in environ:
+        if variable.startswith(_ENVIRONMENT) and variable not in known:
             raise ConfigError(_unknown(f"environment: unknown variable {variable}", variable, known))
-    return found
 
 
 def _known(table: str) -> list[str]:
@@ -195,5 +200,7 @@ def _check(config: msgspec.Struct) -> None:
         raise ConfigError("watermark_low must be more than 0% and less than watermark_high")
     if isinstance(config, MasterConfig) and config.lost_after_s <= config.heartbeat_s:
         raise ConfigError("lost_after_s must be longer than heartbeat_s, or every worker is lost at once")
-    if isinstance(config, ProxyConfig | UpConfig) and not 0 <= config.port < 65536:
-        raise ConfigError(f"port {config.port}: expected 0 to 65535")
+    if isinstance(config, MasterConfig) and config.block_size_bytes.bit_count() != 1:
+        raise ConfigError(
+            f"block_size_bytes {config.block_size_bytes}: expected a power of two, such as 1MiB or 4MiB"
+        )
