@@ -113,6 +113,8 @@ def read_running_cluster(path: Path) -> RunningCluster:
 
 def _refuse_foreign(path: Path) -> None:
     """A folder with other things in it is somebody's: changing its mode and filling it would be a bad surprise."""
+    if path.is_file():
+        raise ConfigError(f"{path} is a file: choose a folder, which need not exist yet")
     if (
         path.is_dir()
         and not (path / "format").exists()
