@@ -12,9 +12,27 @@ from tests.clients.commands import AwsCli, Curl, Rclone, S3Cmd, S5Cmd
 from tests.clients.driven import by_node, by_python, with_clients_python
 from tests.clients.mounted import S3FsFuse
 
-__all__ = ["ADDRESSED", "CLIENTS", "PREFIX", "Kind"]
+__all__ = ["ADDRESSED", "CLIENTS", "ODD_KEYS", "PREFIX", "Kind"]
 
 PREFIX: Final = "/api/v1/s3"
+
+ODD_KEYS: Final = {
+    "space": "with  two spaces and a trailing one ",
+    "plus": "plus+plus",
+    "percent": "per%cent%2Fslash",
+    "query": "q?u=e&r#y",
+    "unicode": "ünïcödé/日本語/🪣",
+    "punctuation": "~tilde!at@dollar$caret^(paren);semi:colon,comma=equals|bar`tick{brace}",
+    "glob": "star*mark[bracket]",
+    "quotes": "quote\"'<>&amp;",
+    "backslash": "back\\slash",
+    "empty folder name": "a//b",
+    "leading slash": "/leading",
+    "dot": "a/./b",
+    "two dots": "a/../b",
+    "control": "tab\tnewline\nbell\a",
+    "long": "a" * 1024,
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +42,7 @@ class Kind:
     connect: Callable[[Access], Client]
     takes_a_path: bool = True  # the endpoint may have one
     makes_buckets: bool = True
-    cannot_name: str = ""  # the odd keys, by name, that it changes or refuses before anything is sent
+    cannot_name: tuple[str, ...] = ()  # odd keys that it changes or refuses itself
 
 
 CLIENTS: Final[dict[str, Kind]] = {

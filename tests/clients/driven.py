@@ -34,7 +34,8 @@ class Driven:
                 text=True,
             )
 
-    def _ask(self, operation: str, **arguments: str | int) -> Any:
+    def ask(self, operation: str, **arguments: str | int) -> Any:
+        """Calls a method of the driver; fails with the driver's own error."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"operation": operation, "arguments": arguments}) + "\n")
@@ -46,28 +47,28 @@ class Driven:
         return reply["result"]
 
     def make_bucket(self) -> None:
-        self._ask("make_bucket")
+        self.ask("make_bucket")
 
     def put(self, key: str, source: Path) -> None:
-        self._ask("put", key=key, source=str(source))
+        self.ask("put", key=key, source=str(source))
 
     def put_in_parts(self, key: str, source: Path) -> None:
-        self._ask("put_in_parts", key=key, source=str(source))
+        self.ask("put_in_parts", key=key, source=str(source))
 
     def get(self, key: str, target: Path) -> None:
-        self._ask("get", key=key, target=str(target))
+        self.ask("get", key=key, target=str(target))
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
-        return base64.b64decode(self._ask("get_range", key=key, start=start, stop=stop))
+        return base64.b64decode(self.ask("get_range", key=key, start=start, stop=stop))
 
     def list(self, prefix: str) -> list[Entry]:
-        return [(key, size) for key, size in self._ask("list", prefix=prefix)]
+        return [(key, size) for key, size in self.ask("list", prefix=prefix)]
 
     def copy(self, source: str, target: str) -> None:
-        self._ask("copy", source=source, target=target)
+        self.ask("copy", source=source, target=target)
 
     def delete(self, key: str) -> None:
-        self._ask("delete", key=key)
+        self.ask("delete", key=key)
 
     def close(self) -> None:
         self._process.communicate(timeout=30)
