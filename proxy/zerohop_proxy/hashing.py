@@ -10,11 +10,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final
 
-__all__ = ["Batch", "digested"]
+__all__ = ["HASHED_ON_LOOP_BYTES", "Batch", "digested"]
 
 Batch = Sequence[bytes | memoryview]
 
-_INLINE_BYTES: Final = 32 * 1024
+HASHED_ON_LOOP_BYTES: Final = 32 * 1024
 """Up to here hashing (about 1 us a KiB) is cheaper than the hop to a thread and back."""
 
 
@@ -31,7 +31,7 @@ async def digested(
     job: asyncio.Future[Batch] | None = None
     try:
         while data := await take():
-            if len(data) <= _INLINE_BYTES and job is None:
+            if len(data) <= HASHED_ON_LOOP_BYTES and job is None:
                 yield digest(data)
                 continue
             done, job = job, None

@@ -17,7 +17,7 @@ from zerohop.rpc.master_api import NewContent
 from zerohop.rpc.worker_api import ContentWritten
 from zerohop_proxy.body_in import IncomingBody
 from zerohop_proxy.digests import ReceivedBody
-from zerohop_proxy.hashing import Batch
+from zerohop_proxy.hashing import HASHED_ON_LOOP_BYTES, Batch
 from zerohop_proxy.request import S3Request
 from zerohop_proxy.s3_errors import S3Error
 
@@ -67,6 +67,9 @@ async def store_body(
 ) -> tuple[StoredBytes, ReceivedBody]:
     """Take the body in and check it. Raises S3Error for what it is not, errors of the worker, ConnectionError."""
     expected = body.expected_bytes
+    if expected is not None and expected <= min(inline_max_bytes, HASHED_ON_LOOP_BYTES):
+        data = await body.read_small(expected)
+        return StoredBytes(len(data), data), body.finish()
     received: list[ReceivedBody] = []
 
     async def checked() -> AsyncGenerator[Batch, None]:
