@@ -209,6 +209,7 @@ class WorkerInfo(Record, frozen=True):
     last_heard_ms: int = 0
     tiers: tuple[TierUse, ...] = ()
     draining: bool = False  # on its way out: still read from, not written to
+    admin_address: str = ""  # of its admin port, "" for none
 
 
 class ClusterSettings(Record, frozen=True):

@@ -33,8 +33,10 @@ class Cluster:
         *,
         kv_engine: str,
         address: str = "",
+        admin_address: str = "",
     ) -> None:
         self.address = address
+        self.admin_address = admin_address
         self.readers = Readers(namespace.settings.lost_after_s, clock.monotonic_s())
         self._namespace = namespace
         self._workers = workers
@@ -75,6 +77,7 @@ class Cluster:
             pending_deletions=await self._count(keys.DELETIONS),
             workers=self._workers.membership.workers(),
             proxies=self.readers.proxies(),
+            admin_address=self.admin_address,
         )
 
     async def _view(self) -> ClusterView:

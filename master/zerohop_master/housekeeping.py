@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from zerohop.clock import Clock
@@ -26,6 +27,16 @@ _LEASE: Final = "housekeeping"
 _LEASE_TTL_S: Final = 60.0
 _MAX_BATCHES: Final = 100
 """Of one job in one run: then the others get their turn, and the lease is renewed."""
+
+
+@dataclass(slots=True)
+class _Done:
+    """Work done by this life of the process."""
+
+    collected: int = 0
+    sweeps: int = 0
+    orphans: int = 0
+    upkeep: int = 0
 
 
 class Housekeeping:
@@ -50,8 +61,16 @@ class Housekeeping:
         self._collector = Collector(namespace, calls, grace_s)
         self._sweep = Sweep(namespace, calls)
         self._upkeep = Upkeep(namespace)
+        self.done = _Done()
+        self.is_settled = False
+        """Whether somebody is known to do the housekeeping: this master, or whoever had the lease when it asked."""
         self._held: Lease | None = None
         self._renew_at_s = 0.0
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether this master does the housekeeping."""
+        return self._held is not None
 
     async def expire(self) -> None:
         """Gives up workers and readers that were silent for too long."""
@@ -68,13 +87,15 @@ class Housekeeping:
 
     async def _collect(self, lease: Lease) -> None:
         for _ in range(_MAX_BATCHES):
-            if not await self._upkeep.run_once(lease, self._namespace.now_ms()):
+            if not (done := await self._upkeep.run_once(lease, self._namespace.now_ms())):
                 break
+            self.done.upkeep += done
         for _ in range(_MAX_BATCHES):
             live = self._workers.membership.live()
             now_ms, oldest_read_ms = self._namespace.now_ms(), self._cluster.oldest_read_ms()
-            if not await self._collector.run_once(lease, now_ms, oldest_read_ms, live):
+            if not (done := await self._collector.run_once(lease, now_ms, oldest_read_ms, live)):
                 break
+            self.done.collected += done
 
     async def sweep(self) -> None:
         """Removes orphans and old results."""
@@ -89,7 +110,10 @@ class Housekeeping:
             if not await self._sweep.drop_results(lease, self._namespace.now_ms()):
                 break
         for worker in self._workers.membership.live():
-            await self._sweep.sweep_worker(lease, worker, self._workers.membership.live())
+            self.done.orphans += await self._sweep.sweep_worker(
+                lease, worker, self._workers.membership.live()
+            )
+        self.done.sweeps += 1
 
     async def _lease(self) -> Lease | None:
         """The lease, renewed by a commit only when a third of its time is over: an idle cluster should not write.
@@ -102,7 +126,9 @@ class Housekeeping:
             try:
                 self._held = await self._namespace.store.lease(_LEASE, self._holder, _LEASE_TTL_S)
             except LeaseLost:
+                self.is_settled = True
                 return None
+            self.is_settled = True
             self._renew_at_s = now_s + _LEASE_TTL_S / 3
         return self._held
 

@@ -124,4 +124,5 @@ def _info(member: _Member) -> WorkerInfo:
         last_heard_ms=member.heard_ms,
         tiers=member.tiers,
         draining=member.draining,
+        admin_address=node.admin_address,
     )

@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
+from zerohop.admin_port import admin_port
 from zerohop.clock import Clock, SystemClock
 from zerohop.config import MasterConfig
 from zerohop.errors import StoreFailed
 from zerohop.host import host_id
+from zerohop.metrics import CallsCollector
 from zerohop.model import ClusterSettings
 from zerohop.rpc.server import RpcServer
 from zerohop.rpc.tls import rpc_client_tls, rpc_server_tls
@@ -23,6 +25,7 @@ from zerohop_master.housekeeping import Housekeeping
 from zerohop_master.kv.interface import KeyValueStore
 from zerohop_master.kv.memory import MemoryStore
 from zerohop_master.kv.sqlite import SqliteStore
+from zerohop_master.metrics import MasterMetrics
 from zerohop_master.namespace import Namespace
 from zerohop_master.secret_box import SecretBox
 from zerohop_master.store_facts import prepare_store
@@ -45,13 +48,15 @@ async def run(
     Raises ConfigError, DataFolderInUse, FormatTooNew, StoreFailed.
     """
     clock = clock or SystemClock()
-    async with _open_store(config, clock) as (store, box):
+    async with admin_port("master", config.admin_listen) as admin, _open_store(config, clock) as (store, box):
         await prepare_store(store, int(clock.now_s() * 1000))
         namespace = Namespace(store, _settings(config), clock)
         workers = Workers(namespace, clock)
         await workers.load()
         users = Users(namespace, box)
-        cluster = Cluster(namespace, workers, users, clock, kv_engine=config.kv_engine)
+        cluster = Cluster(
+            namespace, workers, users, clock, kv_engine=config.kv_engine, admin_address=admin.address
+        )
         server = RpcServer(
             "master",
             config.cluster_secret or None,
@@ -63,16 +68,21 @@ async def run(
         )
         housekeeping = Housekeeping(namespace, workers, cluster, calls, clock, grace_s=config.grace_s)
         register_handlers(server, namespace, workers, users, cluster, reads_in_turn=True)
+        metrics = MasterMetrics(store, workers, cluster, housekeeping, server.calls)
+        admin.add(CallsCollector(server.calls), metrics)
+        admin.on_scrape(metrics.prepare)
         jobs = TaskGroup("master")
         try:
             for address in config.listen:
                 await server.listen(address)
             cluster.address = str(server.addresses[0])
             _start_jobs(config, jobs, housekeeping)
+            admin.on_readiness(metrics.unready)
             ready(cluster.address)
             await stop.wait()
             _log.info("draining")
         finally:
+            admin.begin_drain()
             await server.close(drain_s=_DRAIN_S)
             await jobs.close()
             await calls.close()

@@ -38,6 +38,7 @@ class Readers:
             address=beat.address,
             version=beat.version,
             last_heard_ms=now_ms,
+            admin_address=beat.admin_address,
         )
         self._readers[beat.proxy_id] = _Reader(info, now_s, now_ms - max(0, beat.oldest_read_ms))
 

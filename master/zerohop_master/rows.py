@@ -135,6 +135,7 @@ class NodeRow(Record, frozen=True):
     version: str
     registered_ms: int
     left: bool = False
+    admin_address: str = ""
 
 
 class StoreFacts(Record, frozen=True):

@@ -53,6 +53,7 @@ class Workers:
             descriptor_path=request.descriptor_path,
             version=request.version,
             registered_ms=self._namespace.now_ms(),
+            admin_address=request.admin_address,
         )
 
         async def body(transaction: Transaction) -> None:

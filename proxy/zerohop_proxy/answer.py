@@ -48,6 +48,7 @@ class HeadWriter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.monotonic_s = clock.monotonic_s
         self.is_closing = False
         """Set when the process drains: every response then ends its connection."""
         # Opaque to clients, but equal for all requests of one process: support finds the log with it.

@@ -18,28 +18,34 @@ from zerohop_proxy.block_reads import IN_MEMORY, OpenSpan, open_spans, read_now,
 from zerohop_proxy.request import S3Request
 from zerohop_proxy.sendfile import SocketSender, TransportSender
 
-__all__ = ["send_object"]
+__all__ = ["SOURCE_HEADER", "send_object"]
 
+SOURCE_HEADER: Final = "x-zerohop-source"
+"""Where the first bytes of an answer came from: `INLINE`, `MEM`, `SSD`, `HDD`, `UNDER` or `REMOTE`."""
+
+_INLINE: Final = "INLINE"
+_REMOTE: Final = "REMOTE"
 _ONE_WRITE_BYTES: Final = 128 * 1024
 """Up to here one copy costs less than duplicating the socket and waiting for it (an estimate: both cost tens of microseconds)."""
 
-_Head = Callable[[], bytes]
+_Head = Callable[[str], bytes]
 
 
 async def send_object(request: S3Request, found: ObjectResult, start: int, stop: int, head: _Head) -> None:
     """Write the head and bytes [start, stop) of the object.
 
-    `head` is called once, when the first bytes are at hand: an error before that can still be answered. One after it
-    leaves the response short, and the caller cuts the connection.
+    `head` is called once, with where they come from, when the first bytes are at hand: an error before that can still
+    be answered. One after it leaves the response short, and the caller cuts the connection.
     """
     size_bytes = stop - start
     if found.record.inline or size_bytes == 0:
-        await request.out.write(head() + found.data[start:stop])
+        request.out.came_from(_INLINE)
+        await request.out.write(head(_INLINE) + found.data[start:stop])
     elif size_bytes <= _ONE_WRITE_BYTES:
         body = _cached_body(request, found, start, stop)
         if body is None:
             body = await _gathered_body(request, found, start, stop)
-        await request.out.write(head() + body)
+        await request.out.write(head(request.out.source.partition("+")[0]) + body)
     else:
         secure = request.out.transport.get_extra_info("sslcontext") is not None
         await _stream(request, found, start, stop, head, TransportSender if secure else SocketSender)
@@ -59,15 +65,20 @@ def _cached_body(request: S3Request, found: ObjectResult, start: int, stop: int)
     if block is None:
         return None
     with block:
+        request.out.source = block.source
         body = read_now(block, start - (index << content[15]), stop - start)
-    return body if body is not None and len(body) == stop - start else None
+    if body is not None and len(body) == stop - start:
+        return body
+    request.out.source = ""
+    return None
 
 
 async def _gathered_body(request: S3Request, found: ObjectResult, start: int, stop: int) -> bytes:
     bodies: list[bytes] = []
     async with aclosing(open_spans(request.cluster, found, start, stop)) as spans:
         async for opened in spans:
-            bodies.append(await read_span(request.cluster, opened, request.services.disk))  # noqa: PERF401
+            request.out.came_from(_source(opened))
+            bodies.append(await read_span(request.cluster, opened, request.services.disk))
     return b"".join(bodies)
 
 
@@ -93,14 +104,22 @@ async def _send_span(
     request: S3Request, sender: SocketSender | TransportSender, opened: OpenSpan, head: _Head | None = None
 ) -> None:
     block, span = opened.block, opened.span
+    source = _source(opened)
+    request.out.came_from(source)
     if block is not None:
         if head is not None:
-            await sender.send(head(), more=True)
+            await sender.send(head(source), more=True)
         await sender.send_file(block.fd, span.offset, span.size, in_memory=block.source == IN_MEMORY)
+        request.out.sent_bytes += span.size
         return
     async with aclosing(relay(request.cluster, opened.held, span)) as stream:
         async for data in stream:
             if head is not None:
-                await sender.send(head(), more=True)
+                await sender.send(head(source), more=True)
                 head = None
             await sender.send(data)
+            request.out.sent_bytes += len(data)
+
+
+def _source(opened: OpenSpan) -> str:
+    return _REMOTE if opened.block is None else opened.block.source

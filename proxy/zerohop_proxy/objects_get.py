@@ -5,7 +5,7 @@ from __future__ import annotations
 from zerohop.model import ObjectRecord
 from zerohop.rpc.master_api import LookupObject, ObjectResult, ReadManifest
 from zerohop_proxy.answer import Answer, Headers
-from zerohop_proxy.body_out import send_object
+from zerohop_proxy.body_out import SOURCE_HEADER, send_object
 from zerohop_proxy.conditions import Outcome, evaluate_read, failed_read_condition, range_applies
 from zerohop_proxy.object_answer import checksum_headers, object_headers
 from zerohop_proxy.params import parse_read_part_number, parse_response_overrides, parse_version_id
@@ -43,7 +43,7 @@ async def get_object(request: S3Request) -> Answer | None:
             found,
             span.start,
             span.start + span.length_bytes,
-            lambda: request.out.head(status, headers, span.length_bytes),
+            lambda source: request.out.head(status, [*headers, (SOURCE_HEADER, source)], span.length_bytes),
         )
     return None
 

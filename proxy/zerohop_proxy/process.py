@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from zerohop.admin_port import AdminPort, admin_port
 from zerohop.client.cluster import ClusterClient
 from zerohop.clock import SystemClock
 from zerohop.config import ProxyConfig
 from zerohop.errors import ConfigError
+from zerohop.metrics import CallsCollector
 from zerohop.model import WritePolicy
 from zerohop.rpc.tls import rpc_client_tls
+from zerohop.tasks import TaskGroup
+from zerohop_proxy.access_log import AccessLog
 from zerohop_proxy.anonymous_access import AnonymousAccess, anonymous_access, is_loopback
 from zerohop_proxy.auth import Authenticator
+from zerohop_proxy.certificate import Certificate
 from zerohop_proxy.funnel import PREFIX, Funnel
+from zerohop_proxy.metrics import ProxyMetrics
 from zerohop_proxy.owners import Owners
 from zerohop_proxy.request import Services
 from zerohop_proxy.server import S3Server
@@ -27,6 +36,8 @@ __all__ = ["run"]
 
 _log = logging.getLogger(__name__)
 
+_DEFAULT_REGION: Final = "us-east-1"
+"""Reported where none is configured, and any is accepted."""
 _DISK_THREADS: Final = 16
 """Reads that wait for a disk at one time: enough for the queue of an SSD, few enough to bound what they hold."""
 
@@ -38,30 +49,29 @@ async def run(config: ProxyConfig, *, ready: Callable[[str], None], stop: asynci
     address beyond loopback without users), PeerUnavailable and the other errors of connecting to the master.
     """
     listening = _listening_socket(config)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(listening.close)
+        admin = await stack.enter_async_context(admin_port("proxy", config.admin_listen))
         host, port = listening.getsockname()[:2]
         cluster = await ClusterClient.connect(
             config.master,
             name=f"proxy-{os.getpid()}",
             address=f"{host}:{port}",
+            admin_address=admin.address,
             cluster_secret=config.cluster_secret or None,
             ssl_context=rpc_client_tls(config),
             descriptor_cache_bytes=config.fd_cache_bytes,
             own_host_id=config.host_id,
         )
-    except BaseException:
-        listening.close()
-        raise
-    try:
-        await _serve(config, cluster, listening, ready, stop)
-    finally:
-        listening.close()
-        await cluster.close()
+        stack.push_async_callback(cluster.close)
+        stack.callback(listening.close)
+        await _serve(config, cluster, admin, listening, ready, stop)
 
 
 async def _serve(
     config: ProxyConfig,
     cluster: ClusterClient,
+    admin: AdminPort,
     listening: socket.socket,
     ready: Callable[[str], None],
     stop: asyncio.Event,
@@ -73,17 +83,21 @@ async def _serve(
             f"{host}:{port} can be reached from other hosts, and there is no user who could sign a request: "
             "add one (zerohop user add NAME), serve on 127.0.0.1, or set anonymous = yes"
         )
+    certificate = _certificate(config)
     clock = SystemClock()
     with (
         ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hash") as hashing,
         ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk") as disk,
+        _access_log(config) as access_log,
     ):
         services = Services(
             cluster=cluster,
             clock=clock,
-            authenticator=Authenticator(cluster, clock, anonymous=access, prefix=PREFIX),
+            authenticator=Authenticator(
+                cluster, clock, anonymous=access, prefix=PREFIX, region=config.region or None
+            ),
             owners=Owners(cluster),
-            region=config.region,
+            region=config.region or _DEFAULT_REGION,
             write_policy=WritePolicy(config.write_policy),
             hashing=hashing,
             disk=disk,
@@ -92,7 +106,9 @@ async def _serve(
             services,
             max_in_flight=config.max_inflight_requests,
             stall_timeout_s=config.min_progress_timeout_s,
-            access_log=config.access_log,
+            access_log=access_log,
+            slow_request_s=config.slow_request_s,
+            domains=config.domains,
         )
         server = S3Server(
             funnel,
@@ -100,14 +116,59 @@ async def _serve(
             header_timeout_s=config.header_timeout_s,
             idle_timeout_s=config.idle_timeout_s,
         )
-        await server.start(listening)
-        shown = f"[{host}]" if ":" in host else host
-        _log.info("serving S3", extra={"endpoint": f"http://{shown}:{port}", "anonymous": access.value})
+        metrics = ProxyMetrics(funnel, server, cluster, clock.monotonic_s)
+        admin.add(CallsCollector(), metrics)
+        await server.start(listening, None if certificate is None else certificate.context)
+        scheme = "http" if certificate is None else "https"
+        endpoint = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        _log.info("serving S3", extra={"endpoint": endpoint, "anonymous": access.value})
         try:
-            ready(f"http://{shown}:{port}")
-            await stop.wait()
+            async with _renewal(certificate, config.tls_check_s):
+                ready(endpoint)
+                admin.on_readiness(metrics.unready)
+                await stop.wait()
         finally:
+            admin.begin_drain()
             await server.stop(config.drain_s)
+
+
+@contextlib.contextmanager
+def _access_log(config: ProxyConfig) -> Iterator[AccessLog | None]:
+    if not config.access_log:
+        yield None
+        return
+    with contextlib.closing(AccessLog(config.access_log_format, config.access_log_file)) as log:
+        yield log
+
+
+def _certificate(config: ProxyConfig) -> Certificate | None:
+    if bool(config.tls_cert) != bool(config.tls_key):
+        raise ConfigError("tls_cert and tls_key go together: set both, or none")
+    return Certificate(config.tls_cert, config.tls_key) if config.tls_cert else None
+
+
+@contextlib.asynccontextmanager
+async def _renewal(certificate: Certificate | None, check_s: float) -> AsyncGenerator[None, None]:
+    """Looks after changes of the certificate's files every `check_s`, and at once on SIGHUP."""
+    if certificate is None:
+        yield
+        return
+    tasks = TaskGroup("certificate")
+    tasks.every(check_s, "check", certificate.refresh)
+    loop = asyncio.get_running_loop()
+    by_signal = threading.current_thread() is threading.main_thread()
+    if by_signal:
+        loop.add_signal_handler(signal.SIGHUP, lambda: tasks.start("reload", _refresh(certificate)))
+    try:
+        yield
+    finally:
+        if by_signal:
+            loop.remove_signal_handler(signal.SIGHUP)
+        await tasks.close()
+
+
+async def _refresh(certificate: Certificate) -> None:
+    await certificate.refresh()
 
 
 def _listening_socket(config: ProxyConfig) -> socket.socket:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from zerohop_proxy.answer import Answer, Headers, HeadWriter
 from zerohop_proxy.progress import within
+from zerohop_proxy.routing import Route
 
 __all__ = ["Responder"]
 
@@ -33,12 +34,17 @@ class Responder:
         "_continue_wanted",
         "_heads",
         "_timeout_s",
+        "error_code",
+        "first_byte_s",
         "http",
         "keep_alive",
         "request_id",
         "sent_bytes",
+        "source",
         "started",
         "status",
+        "user",
+        "where",
     )
 
     def __init__(self, http: web.BaseRequest, heads: HeadWriter, *, stall_timeout_s: float) -> None:
@@ -48,6 +54,12 @@ class Responder:
         self.started = False
         self.sent_bytes = 0
         self.keep_alive = http.keep_alive
+        # For the access log: what the request turned out to be, and when its answer began, on the monotonic clock.
+        self.where: Route | None = None
+        self.user = ""
+        self.error_code = ""
+        self.source = ""
+        self.first_byte_s = 0.0
         self._heads = heads
         self._timeout_s = stall_timeout_s
         # HTTP/1.0 knows no 100 (RFC 9110 10.1.1); other expectations are ignored, as S3 does.
@@ -92,7 +104,15 @@ class Responder:
         head = self._heads.head(status, headers, length_bytes, self.request_id, connection)
         self.status = status
         self.started = True
+        self.first_byte_s = self._heads.monotonic_s()
         return head
+
+    def came_from(self, source: str) -> None:
+        """Bytes of the object come from there: `INLINE`, a tier, `UNDER`, or `REMOTE` when a worker relays them."""
+        if not self.source:
+            self.source = source
+        elif source not in self.source.split("+"):
+            self.source = f"{self.source}+{source}"
 
     async def send(self, answer: Answer) -> None:
         """Write a whole response."""
@@ -123,9 +143,10 @@ class Responder:
             return
         if not self.keep_alive:
             transport = self.http.transport
-            if transport is None or transport.is_closing() or not transport.can_write_eof():
+            if transport is None or transport.is_closing():
                 return
-            transport.write_eof()
+            if transport.can_write_eof():  # under TLS the answer's length and `Connection: close` have to do
+                transport.write_eof()
         left_bytes = _DISCARD_BYTES
         try:
             async with asyncio.timeout(_DISCARD_S):

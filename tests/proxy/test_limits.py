@@ -148,21 +148,6 @@ async def test_from_a_disk_tier_too(tmp_path: Path) -> None:
                     assert (await raw.request("GET /bucket/key HTTP/1.1")).body == body
 
 
-async def test_the_access_log_has_a_line_for_each_request(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "zerohop.access")
-    async with in_process_cluster(proxy={"access_log": True}) as cluster:
-        await _make_bucket(cluster)
-        async with RawConnection(cluster.port) as raw:
-            await raw.request("PUT /bucket/key HTTP/1.1", body=b"x" * 10)
-            got = await raw.request("GET /bucket/key?X-Amz-Signature=secret HTTP/1.1")
-            await raw.request("HEAD /bucket HTTP/1.1")
-    lines = [record.__dict__ for record in caplog.records if record.name == "zerohop.access"]
-    shown = [(line["method"], line["path"], line["status"], line["bytes"]) for line in lines]
-    assert shown[1] == ("PUT", "/bucket/key", 200, 0)
-    assert shown[2][:3] == ("GET", "/bucket/key", got.status)
-    assert lines[2]["request"] == got.headers["x-amz-request-id"]
-
-
 @pytest.mark.parametrize("has_descriptors", [True, False])
 async def test_through_the_transport_as_under_tls(
     cluster: InProcessCluster, raw: RawConnection, monkeypatch: pytest.MonkeyPatch, has_descriptors: bool

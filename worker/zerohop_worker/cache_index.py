@@ -8,7 +8,7 @@ upwards and leaves the lower copy, so that giving up the upper one later is free
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -65,7 +65,13 @@ class CacheIndex:
         self._promotions: OrderedDict[BlockId, Copy] = OrderedDict()
         self._recalls: OrderedDict[BlockId, None] = OrderedDict()
         self._demoting = 0  # taken by take_move and not reported
-        self.evictions = 0
+        self.evicted: Counter[str] = Counter()  # by tier
+        self.promotions = self.demotions = 0
+
+    @property
+    def evictions(self) -> int:
+        """Blocks that had to leave some tier."""
+        return self.evicted.total()
 
     # ------------------------------------------------------------------------------------------- reading
 
@@ -256,7 +262,7 @@ class CacheIndex:
             copy.moving = True
             self._demotions[copy.block] = copy
         else:
-            self.evictions += 1
+            self.evicted[copy.tier] += 1
             self.drop(copy)
         return True
 
@@ -300,7 +306,7 @@ class CacheIndex:
             lower = self._order[self._order.index(copy.tier) + 1 :]
             target = self.place(copy.block, copy.size_bytes, now=now, tiers=lower)
             if target is None:
-                self.evictions += 1
+                self.evicted[copy.tier] += 1
                 self.drop(copy)
                 continue
             self._demoting += 1
@@ -330,9 +336,12 @@ class CacheIndex:
             self.abort(move.target)
         if move.down:
             self._demoting -= 1
+            self.demotions += new is not None
             if not copy.gone and not copy.pinned and not copy.unpersisted and not copy.lent:
-                self.evictions += 1
+                self.evicted[copy.tier] += 1
                 self.drop(copy)
+        else:
+            self.promotions += new is not None
         if not copy.gone:
             self.tiers[copy.tier].sync_policy(copy)
         return new

@@ -80,7 +80,7 @@ class Lending:
         if not fetched:
             self._store.used(copy)
         source = "UNDER" if fetched else copy.tier
-        handles = [BlockHandle(index=first, length=copy.size_bytes, source=source)]
+        handles = [BlockHandle(index=first, length=copy.size_bytes, source=source, tier=copy.tier)]
         more, descriptors = self._open_cached(content, first + 1, last, holder)
         return BlocksOpened(blocks=(*handles, *more)), [fd, *descriptors]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Protocol, TypeVar
 
 from zerohop.errors import (
@@ -76,6 +77,9 @@ class Membership:
         self._missing = 0  # contents that the last look found nowhere
         self.draining = False
         self.registered = asyncio.Event()
+        self.heard_s = 0.0
+        """When the master answered last, on the monotonic clock."""
+        self.lost_after_s = 0.0
 
     def persisted(self, contents: Sequence[bytes]) -> None:
         """The master is told with the next heartbeat at the latest."""
@@ -125,6 +129,7 @@ class Membership:
             draining=self.draining,
         )
         await self._master.call(request, timeout_s=_CALL_TIMEOUT_S)
+        self.heard_s = monotonic()
         await self._look()
 
     async def _look(self) -> None:
@@ -160,6 +165,7 @@ class Membership:
         self._registration.tiers = self._tiers()
         answer = await self._master.call(self._registration, timeout_s=_CALL_TIMEOUT_S)
         self._heartbeat_s = answer.settings.heartbeat_s
+        self.lost_after_s, self.heard_s = answer.settings.lost_after_s, monotonic()
         await self._look()  # before the first write: it says how many have to hold an unpersisted content
         self._contents.begin_session(answer.session, answer.settings.block_size_bytes)
         self.registered.set()

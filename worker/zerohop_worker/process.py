@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import zerohop
+from zerohop.admin_port import AdminPort, admin_port
 from zerohop.client.master_link import MasterLink
 from zerohop.clock import Clock, SystemClock
 from zerohop.config import WorkerConfig, resolve
 from zerohop.host import host_id
+from zerohop.metrics import CallsCollector
 from zerohop.rpc.address import Address
 from zerohop.rpc.descriptors import DescriptorServer
 from zerohop.rpc.master_api import RegisterWorker
@@ -21,7 +23,9 @@ from zerohop.rpc.server import RpcServer
 from zerohop.rpc.tls import rpc_client_tls, rpc_server_tls
 from zerohop_worker.identity import Identity
 from zerohop_worker.membership import Membership
+from zerohop_worker.metrics import WorkerMetrics
 from zerohop_worker.understore.folder import FolderStore
+from zerohop_worker.understore.metered import MeteredStore, UnderStoreNumbers
 from zerohop_worker.worker import Worker
 
 __all__ = ["run"]
@@ -45,12 +49,13 @@ async def run(
     clock = clock or SystemClock()
     identity = Identity(Path(config.data_dir))
     try:
-        under_store = FolderStore(Path(config.under_store), identity.worker_id)
+        under_store = MeteredStore(FolderStore(Path(config.under_store), identity.worker_id))
         under_store_id = await under_store.start()
         worker = Worker(config, identity.worker_id, under_store, clock)
         await worker.start()
         try:
-            await _serve(config, worker, under_store_id, ready, stop)
+            async with admin_port("worker", config.admin_listen) as admin:
+                await _serve(config, worker, under_store_id, admin, under_store.numbers, ready, stop)
         finally:
             await worker.stop(drain_s=_DRAIN_PERSIST_S)
     finally:
@@ -61,6 +66,8 @@ async def _serve(
     config: WorkerConfig,
     worker: Worker,
     under_store_id: str,
+    admin: AdminPort,
+    numbers: UnderStoreNumbers,
     ready: Callable[[str], None],
     stop: asyncio.Event,
 ) -> None:
@@ -75,6 +82,7 @@ async def _serve(
             version=zerohop.__version__,
             under_store_id=under_store_id,
             tiers=worker.store.index.uses(),
+            admin_address=admin.address,
         )
         master = MasterLink(
             config.master,
@@ -86,6 +94,9 @@ async def _serve(
             master, registration, worker.contents, worker.under_store, worker.store.index.uses, worker.see
         )
         worker.on_persisted = membership.persisted
+        metrics = WorkerMetrics(worker, membership, numbers)
+        admin.add(CallsCollector(server.calls, descriptors.calls), metrics)
+        admin.on_readiness(metrics.unready)
         beating = asyncio.create_task(membership.run())
         try:
             await _first(membership.registered.wait(), stop.wait(), beating)
@@ -93,6 +104,7 @@ async def _serve(
                 ready(str(addresses[0]))
                 await _first(stop.wait(), beating)
                 _log.info("draining")
+                admin.begin_drain()
                 if worker.peers.has_others:
                     await membership.retire()
             await server.close(drain_s=_DRAIN_CALLS_S)

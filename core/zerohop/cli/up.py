@@ -20,9 +20,10 @@ from zerohop.cli.s3_port import claim_s3_port, is_loopback
 from zerohop.cli.supervisor import S3Port, Supervisor
 from zerohop.client.master_link import MasterLink
 from zerohop.clock import SystemClock
-from zerohop.config import Loaded, MasterConfig, ProxyConfig, UpConfig, WorkerConfig
+from zerohop.config import PROCESSES, Loaded, MasterConfig, ProxyConfig, UpConfig, WorkerConfig
 from zerohop.errors import ConfigError
 from zerohop.logs import configure_logs
+from zerohop.rpc.address import Address
 from zerohop.rpc.master_api import GetClusterView
 
 __all__ = ["up"]
@@ -63,7 +64,8 @@ async def _run(settings: UpConfig, config_file: Path | None) -> int:
         sockets = claim_s3_port(
             settings.host, settings.port, settings.proxies or len(os.sched_getaffinity(0))
         )
-        endpoint = _endpoint(settings.host, sockets[0].getsockname()[1])
+        scheme = "https" if settings.tls_cert or proxy.tls_cert else "http"
+        endpoint = _endpoint(scheme, settings.host, sockets[0].getsockname()[1])
         return S3Port(endpoint, sockets, specs.proxies(settings, running.master, sockets))
 
     supervisor = Supervisor(
@@ -111,9 +113,13 @@ class _Specs:
 
     def __init__(self, folder: DataFolder, config_file: Path | None) -> None:
         self._folder = folder
+        self._config_file = config_file
         self._file = [f"--config={config_file.resolve()}"] if config_file else []
 
-    def _spec(self, name: str, command: str, *fds: int, **flags: object) -> ChildSpec:
+    def _spec(self, name: str, command: str, *fds: int, index: int = 0, **flags: object) -> ChildSpec:
+        configured = load_config(PROCESSES[command], self._config_file, {})
+        admin_socket = self._folder.run_dir / f"{name}-admin.sock"
+        flags["admin_listen"] = _admin_addresses(admin_socket, configured, index)
         arguments = [f"--{key.replace('_', '-')}={value}" for key, value in flags.items()]
         return ChildSpec(name, (command, *self._file, *arguments), (self._folder.lock_fd, *fds))
 
@@ -132,7 +138,10 @@ class _Specs:
         )
 
     def proxies(self, settings: UpConfig, master: str, sockets: Sequence[socket.socket]) -> list[ChildSpec]:
-        anonymous = {"anonymous": "yes"} if settings.anonymous else {}
+        further = {"anonymous": "yes"} if settings.anonymous else {}
+        for name, value in (("tls_cert", settings.tls_cert), ("tls_key", settings.tls_key)):
+            if value:
+                further[name] = str(Path(value).resolve())
         return [
             self._spec(
                 f"proxy-{index}",
@@ -142,14 +151,23 @@ class _Specs:
                 host=settings.host,
                 port=sock.getsockname()[1],
                 listen_fd=sock.fileno(),
-                **anonymous,
+                index=index,
+                **further,
             )
             for index, sock in enumerate(sockets)
         ]
 
 
-def _endpoint(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _admin_addresses(sock: Path, configured: Loaded[Any], index: int) -> str:
+    """The socket in the folder, and configured TCP addresses; further proxies take the ports after the first's."""
+    given = configured.config.admin_listen if configured.origins["admin_listen"] != "default" else ()
+    parsed = [Address.parse(text) for text in given if not text.startswith("unix:")]
+    further = [item.with_port(item.port + index) if item.port else item for item in parsed]
+    return ",".join(map(str, (Address.unix(sock), *further)))
+
+
+def _endpoint(scheme: str, host: str, port: int) -> str:
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _welcome(settings: UpConfig, proxy: ProxyConfig, running: RunningCluster) -> None:

@@ -57,7 +57,18 @@ class BlockSource:
         if block is None:
             return None
         block.lender.used(key)
+        block.source = block.tier  # fetched for an earlier reader, cached for this one
         return block.acquire()
+
+    @property
+    def cached_count(self) -> int:
+        """Blocks whose descriptors are at hand."""
+        return len(self._cache)
+
+    @property
+    def cached_bytes(self) -> int:
+        """Bytes of these blocks."""
+        return self._cache.size_bytes
 
     async def open(
         self, content: bytes, length: int, index: int, *, count: int = 1, holders: Collection[str] = ()

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import ssl
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Self, TypeVar
@@ -43,14 +44,18 @@ class ClusterClient:
         address: str,
         heartbeat: bool,
         descriptor_cache_bytes: int,
+        admin_address: str = "",
     ) -> None:
         self._master = master
         self._reads = ReadsInFlight()
         self._identity = f"{name}.{os.urandom(4).hex()}"
         self._address = address
+        self._admin_address = admin_address
         self._beats = heartbeat
         self._beating: asyncio.Task[None] | None = None
         self._view: ClusterView | None = None
+        self.view_taken_s = 0.0
+        """When the view was taken, on the monotonic clock."""
         self.workers = workers
         self.writer = ContentWriters(workers)
         self.blocks = BlockSource(workers, max_bytes=descriptor_cache_bytes)
@@ -68,11 +73,13 @@ class ClusterClient:
         timeout_s: float = 10.0,
         descriptor_cache_bytes: int = DESCRIPTOR_CACHE_BYTES,
         own_host_id: str = "",
+        admin_address: str = "",
     ) -> Self:
         """Connects to the first of `masters` that answers within `timeout_s` and takes its view of the cluster.
 
-        `name` appears in reports, as does `address` (where a proxy serves). `heartbeat=False` is for a client that
-        holds no read open for long: it takes the view when it needs it, and the reports do not show it.
+        `name` appears in reports, as do `address` (where a proxy serves) and `admin_address`. `heartbeat=False` is
+        for a client that holds no read open for long: it takes the view when it needs it, and the reports do not
+        show it.
         `descriptor_cache_bytes` bounds the blocks whose descriptors are kept. `own_host_id` is the host that this
         process counts as, where that is configured.
         Raises PeerUnavailable, IncompatiblePeer, PeerRejected, ConfigError.
@@ -88,6 +95,7 @@ class ClusterClient:
             address=address,
             heartbeat=heartbeat,
             descriptor_cache_bytes=descriptor_cache_bytes,
+            admin_address=admin_address,
         )
         try:
             await client.refresh(timeout_s=timeout_s)
@@ -134,11 +142,13 @@ class ClusterClient:
                 version=__version__,
                 # With the longest time that the message may be under way: too old an age only delays a collection.
                 oldest_read_ms=self._reads.oldest_ms(margin_s=timeout_s),
+                admin_address=self._admin_address,
             )
         else:
             request = GetClusterView()
         view = await self._master.call(request, timeout_s=timeout_s)
         self._view = view
+        self.view_taken_s = time.monotonic()
         self.workers.update(view.workers)
 
     async def _beat(self) -> None:

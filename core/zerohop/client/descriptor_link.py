@@ -51,7 +51,7 @@ class DescriptorLink:
             close_descriptors(descriptors)
             raise ProtocolViolation(f"{len(descriptors)} descriptors for {len(opened.blocks)} blocks")
         return [
-            OpenBlock(descriptor, content, handle.index, handle.length, handle.source, self)
+            OpenBlock(descriptor, content, handle.index, handle.length, handle.source, self, handle.tier)
             for handle, descriptor in zip(opened.blocks, descriptors, strict=True)
         ]
 

@@ -23,21 +23,24 @@ class Lender(Protocol):
 
 class OpenBlock:
     """A read-only descriptor of one whole block of `length` bytes; `source` is the tier it was in ("MEM", "SSD",
-    "HDD", or "UNDER" when it was fetched for this opening).
+    "HDD", or "UNDER" when it was fetched for this opening), `tier` the tier in any case.
 
     Whoever is handed one holds a reference and gives it back once, by `release` or by `with block:`. The descriptor
     stays valid until then, whatever the cache or the worker decide: read it with `os.pread` or `os.sendfile` with an
     offset, since its file position is shared. Never close it.
     """
 
-    __slots__ = ("_references", "content", "fd", "index", "lender", "length", "source")
+    __slots__ = ("_references", "content", "fd", "index", "lender", "length", "source", "tier")
 
-    def __init__(self, fd: int, content: bytes, index: int, length: int, source: str, lender: Lender) -> None:
+    def __init__(
+        self, fd: int, content: bytes, index: int, length: int, source: str, lender: Lender, tier: str = ""
+    ) -> None:
         self.fd = fd
         self.content = content
         self.index = index
         self.length = length
         self.source = source
+        self.tier = tier or source
         self.lender = lender
         self._references = 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+import re
 import typing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,6 +26,11 @@ AUTO: Final = -1
 """A quota that is yet to be taken from the machine (`auto` in a file, the environment or a flag)."""
 
 
+_DOMAIN: Final = re.compile(
+    r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
+
+
 class Secret(str):
     """A string that is never shown: its repr is masked, so that a logged or printed configuration stays harmless."""
 
@@ -40,6 +46,7 @@ class Kind(enum.Enum):
     TEXT = "text"
     PATH = "a path"
     ADDRESSES = "addresses such as tcp://10.0.0.1:19998, tls://... or unix:/run/zerohop/master.sock"
+    DOMAINS = "domain names such as s3.example.com"
     SIZE = "a size such as 64MiB or 10GB"
     QUOTA = "a size such as 10GB, 0 for none, or auto"
     DURATION = "a duration such as 500ms, 10s or 5m"
@@ -118,6 +125,8 @@ def _read(setting: Setting, raw: object) -> Any:
         return _read_switch(raw)
     if kind is Kind.ADDRESSES:
         return _read_addresses(raw)
+    if kind is Kind.DOMAINS:
+        return _read_domains(raw)
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         raise ValueError(f"{raw!r}: expected {setting.expected}")
     if kind in (Kind.TEXT, Kind.PATH, Kind.SECRET, Kind.CHOICE):
@@ -159,11 +168,23 @@ def _read_switch(raw: object) -> bool:
     raise ValueError(f"{raw!r}: expected true or false")
 
 
-def _read_addresses(raw: object) -> tuple[str, ...]:
+def _read_list(raw: object, kind: Kind) -> tuple[str, ...]:
     items = raw.split(",") if isinstance(raw, str) else raw
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
-        raise ValueError(f"{raw!r}: expected a list of {Kind.ADDRESSES.value}")
-    addresses = tuple(item.strip() for item in items if item.strip())
+        raise ValueError(f"{raw!r}: expected a list of {kind.value}")
+    return tuple(item.strip() for item in items if item.strip())
+
+
+def _read_domains(raw: object) -> tuple[str, ...]:
+    domains = tuple(domain.lower().removesuffix(".") for domain in _read_list(raw, Kind.DOMAINS))
+    for domain in domains:
+        if not _DOMAIN.fullmatch(domain):
+            raise ValueError(f"{domain!r}: expected {Kind.DOMAINS.value}, without a port or a wildcard")
+    return domains
+
+
+def _read_addresses(raw: object) -> tuple[str, ...]:
+    addresses = _read_list(raw, Kind.ADDRESSES)
     for address in addresses:
         scheme, _, rest = address.partition("://")
         good = address.startswith("unix:/") or (scheme in ("tcp", "tls") and _has_port(rest))
@@ -190,7 +211,7 @@ def format_value(setting: Setting, value: Any) -> str:
         return format_duration(value)
     if kind is Kind.PERCENTAGE:
         return format_percentage(value)
-    if kind is Kind.ADDRESSES:
+    if kind in (Kind.ADDRESSES, Kind.DOMAINS):
         return ",".join(value)
     if kind is Kind.SWITCH:
         return "true" if value else "false"

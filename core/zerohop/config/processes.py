@@ -19,6 +19,14 @@ _KIB = 1024
 _MIB = 1024 * _KIB
 _LAST_PORT = 65_535
 
+_AdminListen = Annotated[
+    tuple[str, ...],
+    Setting(
+        "Addresses of the admin port (health and metrics); the first is told to the master; empty: none.",
+        Kind.ADDRESSES,
+    ),
+]
+
 
 class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What the processes of a cluster share; `[cluster]` in a file, `ZEROHOP_CLUSTER_...` in the environment."""
@@ -129,6 +137,7 @@ class MasterConfig(RpcServerConfig, frozen=True, kw_only=True):
             maximum=1024 * _MIB,
         ),
     ] = 4 * _MIB
+    admin_listen: _AdminListen = ("tcp://127.0.0.1:0",)
 
 
 class WorkerConfig(RpcServerConfig, frozen=True, kw_only=True):
@@ -172,6 +181,7 @@ class WorkerConfig(RpcServerConfig, frozen=True, kw_only=True):
         float,
         Setting("Time in which the background scrub reads every cached block once; 0: never.", Kind.DURATION),
     ] = 86_400.0
+    admin_listen: _AdminListen = ("tcp://127.0.0.1:0",)
 
 
 class ProxyConfig(ProcessConfig, frozen=True, kw_only=True):
@@ -206,9 +216,31 @@ class ProxyConfig(ProcessConfig, frozen=True, kw_only=True):
             ("through", "cache_through", "async_through", "must_cache"),
         ),
     ] = "cache_through"
-    region: Annotated[str, Setting("Region that the endpoint answers to and reports.", Kind.TEXT)] = (
-        "us-east-1"
-    )
+    region: Annotated[
+        str,
+        Setting(
+            "Region that signatures must name, and that the endpoint reports; empty: any, and us-east-1.",
+            Kind.TEXT,
+        ),
+    ] = ""
+    domains: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Domains below which the Host of a request names the bucket (virtual-host style).", Kind.DOMAINS
+        ),
+    ] = ()
+    tls_cert: Annotated[
+        str, Setting("Certificate chain (PEM) of the S3 port, which then speaks HTTPS alone.", Kind.PATH)
+    ] = ""
+    tls_key: Annotated[str, Setting("Private key (PEM, without a password) of tls_cert.", Kind.PATH)] = ""
+    tls_check_s: Annotated[
+        float,
+        Setting(
+            "Interval at which the files of the certificate are looked at; a changed one is used at once.",
+            Kind.DURATION,
+            minimum=0.05,
+        ),
+    ] = 10.0
     max_connections: Annotated[
         int,
         Setting(
@@ -240,6 +272,24 @@ class ProxyConfig(ProcessConfig, frozen=True, kw_only=True):
         float, Setting("Time that requests in flight get to finish when the proxy is stopped.", Kind.DURATION)
     ] = 10.0
     access_log: Annotated[bool, Setting("Log one line for each request.", Kind.SWITCH)] = False
+    access_log_format: Annotated[
+        str, Setting("Form of the lines of the access log.", Kind.CHOICE, ("text", "json"))
+    ] = "text"
+    access_log_file: Annotated[
+        str,
+        Setting(
+            "File that the access log is appended to, opened again when it was moved; empty: standard error.",
+            Kind.PATH,
+        ),
+    ] = ""
+    slow_request_s: Annotated[
+        float,
+        Setting(
+            "Requests that take at least so long are logged, with where the time went; 0: none.",
+            Kind.DURATION,
+        ),
+    ] = 10.0
+    admin_listen: _AdminListen = ("tcp://127.0.0.1:0",)
 
 
 class UpConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +301,10 @@ class UpConfig(msgspec.Struct, frozen=True, kw_only=True):
         int, Setting("Port on which S3 is served; 0: a free one.", Kind.COUNT, maximum=_LAST_PORT)
     ] = 39999
     proxies: Annotated[int, Setting("Proxy processes; 0: one per core.", Kind.COUNT, maximum=256)] = 0
+    tls_cert: Annotated[
+        str, Setting("Certificate chain (PEM) of the S3 port, which then speaks HTTPS alone.", Kind.PATH)
+    ] = ""
+    tls_key: Annotated[str, Setting("Private key (PEM, without a password) of tls_cert.", Kind.PATH)] = ""
     anonymous: Annotated[bool, Setting("Accept unsigned requests beyond loopback too.", Kind.SWITCH)] = False
     start_timeout_s: Annotated[
         float, Setting("Time in which each process must get ready.", Kind.DURATION, minimum=1)

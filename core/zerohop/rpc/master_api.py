@@ -513,6 +513,7 @@ class RegisterWorker(Request[WorkerRegistered], tag="register_worker", kw_only=T
     version: str
     under_store_id: str
     tiers: tuple[TierUse, ...]
+    admin_address: str = ""
 
 
 class WorkerHeartbeat(Request[Empty], tag="worker_heartbeat", kw_only=True):
@@ -554,6 +555,7 @@ class ProxyHeartbeat(Request[ClusterView], tag="proxy_heartbeat", kw_only=True):
     address: str
     version: str
     oldest_read_ms: int = 0
+    admin_address: str = ""
 
 
 class GetClusterView(Request[ClusterView], tag="get_cluster_view", kw_only=True):
@@ -566,6 +568,7 @@ class ProxyInfo(Record, frozen=True):
     address: str
     version: str
     last_heard_ms: int
+    admin_address: str = ""
 
 
 class ClusterReport(Record, frozen=True):
@@ -578,6 +581,7 @@ class ClusterReport(Record, frozen=True):
     pending_deletions: int
     workers: tuple[WorkerInfo, ...]  # live and lost
     proxies: tuple[ProxyInfo, ...]
+    admin_address: str = ""  # of the master
 
 
 class GetReport(Request[ClusterReport], tag="get_report", kw_only=True):

@@ -108,6 +108,7 @@ class BlockHandle(Record, frozen=True):
     index: int
     length: int
     source: str  # tier it is in now; "UNDER" if it was fetched for this request
+    tier: str = ""  # tier it is in now, in any case
 
 
 class BlocksOpened(Record, frozen=True):
