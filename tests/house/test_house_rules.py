@@ -19,7 +19,7 @@ LONGEST_FILE_LINES = 400
 LONGEST_FUNCTION_LINES = 70
 
 LONG_FILES: dict[str, int] = {
-    "core/zerohop/rpc/master_api.py": 620,  # a catalogue of messages, read by searching, not from top to bottom
+    "core/zerohop/rpc/master_api.py": 680,  # a catalogue of messages, read by searching, not from top to bottom
 }
 """Files that may be longer, with the length up to which and a reason beside each."""
 

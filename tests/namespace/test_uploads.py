@@ -394,9 +394,7 @@ async def test_a_part_needs_an_md5_and_a_number(harness: Harness) -> None:
         mutation=harness.mutation(),
     )
     for wrong in ({"number": 0}, {"number": 10_001}, {"etag": "x"}, {"size_bytes": 1}):
+        bad = msgspec.structs.replace(request, part=msgspec.structs.replace(part, **wrong))
         with pytest.raises(InvalidRequest):
-            await uploads.put_part(
-                harness.namespace,
-                msgspec.structs.replace(request, part=msgspec.structs.replace(part, **wrong)),
-            )
+            await uploads.put_part(harness.namespace, bad)
     await objects.put_object(harness.namespace, harness.put_request("k"))

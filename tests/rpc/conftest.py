@@ -67,7 +67,7 @@ async def eventually() -> Callable[[Callable[[], bool]], Awaitable[None]]:
     async def wait(condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
             while not condition():
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0)
 
     return wait
 
