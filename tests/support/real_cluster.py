@@ -28,6 +28,7 @@ from typing import Any, Final
 from tests.support.cluster import User
 
 from zerohop.cli.s3_port import claim_s3_port
+from zerohop.config.sources import environment_variable
 
 __all__ = ["RealCluster"]
 
@@ -69,7 +70,7 @@ class RealCluster:
         self.under_store = self.folder / "store"
         self.master_address = f"{scheme}://127.0.0.1:{_free_port()}"
         self._scheme = scheme
-        self._settings = settings or {}
+        self._settings: dict[str, Mapping[str, Any]] = dict(settings or {})
         self._timing = {"heartbeat_s": f"{heartbeat_s}s", "lost_after_s": f"{lost_after_s}s"}
         self._changed = threading.Condition()
         self._processes: dict[str, _Process] = {}
@@ -113,10 +114,12 @@ class RealCluster:
         for reader in process.readers:
             reader.start()
 
-    def configure(self, name: str, **values: Any) -> None:
-        """Adds to the configuration of a process that was not launched yet."""
+    def configure(self, name: str, *, cluster: Mapping[str, Any] | None = None, **values: Any) -> None:
+        """The configuration of one more process: `values` for its own section, `cluster` instead of the others'."""
         assert name not in self._processes
         self._settings = {**self._settings, name: values}
+        if cluster is not None:
+            self._settings[f"{name}/cluster"] = cluster
 
     def wait_ready(self, name: str) -> None:
         """Until the present life of the process has said that it is ready."""
@@ -264,7 +267,7 @@ class RealCluster:
     def cli(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a client command of `zerohop` against this cluster."""
         cluster = self._settings.get("cluster", {})
-        shared = {f"ZEROHOP_CLUSTER_{name.upper()}": str(value) for name, value in cluster.items()}
+        shared = {environment_variable("cluster", name): str(value) for name, value in cluster.items()}
         done = subprocess.run(
             [sys.executable, "-m", "zerohop.cli", *arguments],
             env={**self._env, **shared, "ZEROHOP_MASTER": self.master_address},
@@ -318,7 +321,7 @@ class RealCluster:
         }
         sections = {"cluster": {"host_id": f"host-{number}"}, kind: own[kind]}
         for section in sections:
-            sections[section] |= self._settings.get(section, {})
+            sections[section] |= self._settings.get(f"{name}/{section}", self._settings.get(section, {}))
         if name in self._settings:
             sections[kind] |= self._settings[name]
         return sections

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zerohop.clock import ManualClock
 from zerohop.config import WorkerConfig
-from zerohop.errors import SessionFenced, ZerohopError
+from zerohop.errors import SessionFenced, UnderStoreFailed, ZerohopError
 from zerohop.model import ClusterSettings, Segment, WorkerInfo, WritePolicy
 from zerohop.rpc.call import Call
 from zerohop.rpc.client import RpcClient
@@ -30,18 +30,19 @@ from zerohop.rpc.master_api import (
 from zerohop.rpc.server import RpcServer
 from zerohop.rpc.worker_api import ContentWritten, ReadContent, WriteContent
 from zerohop_worker.files import Files
-from zerohop_worker.understore.folder import FolderStore
+from zerohop_worker.understore.folder import FolderStore, StagedFile
 from zerohop_worker.worker import Worker
 
 BLOCK = 64 << 10
 
 
 class CountingStore(FolderStore):
-    """A real folder store that counts its reads, and can hold them back."""
+    """A real folder store that counts its reads, and can hold them back, and refuse what is written."""
 
-    def __init__(self, root: Path, files: Files | None = None) -> None:
-        super().__init__(root, "w-test", files)
+    def __init__(self, root: Path, files: Files | None = None, worker_id: str = "w-test") -> None:
+        super().__init__(root, worker_id, files)
         self.reads = 0
+        self.is_down = False
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -50,6 +51,11 @@ class CountingStore(FolderStore):
         await self.gate.wait()
         async for data in super().read(content, offset, length):
             yield data
+
+    def stage(self, content: bytes) -> StagedFile:
+        if self.is_down:
+            raise UnderStoreFailed("it is down")
+        return super().stage(content)
 
 
 def config(
@@ -113,11 +119,12 @@ async def running_worker(
     under_files: Files | None = None,
     store: CountingStore | None = None,
     settings: WorkerConfig | None = None,
+    worker_id: str = "w-test",
 ) -> AsyncIterator[RunningWorker]:
     clock = ManualClock()
     store = store or CountingStore(folder / "store", under_files)
     await store.start()
-    worker = Worker(settings or config(folder), "w-test", store, clock, files=files)
+    worker = Worker(settings or config(folder), worker_id, store, clock, files=files)
     await worker.start()
     worker.contents.begin_session(session, BLOCK)
     sockets = folder / "run"
