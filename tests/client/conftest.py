@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from zerohop.client import ClusterClient
-from zerohop.errors import ContentNotFound, OutOfSpace, UnderStoreFailed
+from zerohop.errors import ContentNotFound, OutOfSpace, SessionFenced, UnderStoreFailed
 from zerohop.host import host_id
 from zerohop.model import ClusterSettings, WorkerInfo, block_size_of, content_id
 from zerohop.rpc.call import Call, StreamInCall, StreamOutCall
@@ -48,6 +48,8 @@ class StoreWorker:
         self.discarded: list[bytes] = []
         self.cut_after: int | None = None  # bytes of a read after which the stream fails
         self.refuse_descriptors = False
+        self.cut_writes_after: int | None = None  # bytes of a write after which the connection is closed
+        self.draining = False
         self.gate = asyncio.Event()  # descriptors are passed once it is set
         self.gate.set()
         self.used = asyncio.Event()
@@ -85,6 +87,7 @@ class StoreWorker:
             address=self.address,
             unix_address=self.address if self.local else "",
             descriptor_path=self.path if self.local else "",
+            draining=self.draining,
         )
 
     def add(self, number: int, data: bytes) -> bytes:
@@ -107,6 +110,10 @@ class StoreWorker:
         data = bytearray()
         while chunk := await call.read():
             data += chunk
+            if self.cut_writes_after is not None and len(data) > self.cut_writes_after:
+                raise SessionFenced
+        if self.cut_writes_after is not None:
+            raise SessionFenced
         content = self.add(len(self.contents) + 1000, bytes(data))
         return ContentWritten(
             content=content,

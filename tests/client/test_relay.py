@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from zerohop.errors import ContentNotFound, NoWorker, UnderStoreFailed
+from zerohop.errors import ContentLost, ContentNotFound, NoWorker, UnderStoreFailed
 
 DATA = os.urandom(4096 * 3 + 100)
 
@@ -82,3 +82,23 @@ async def test_no_worker_at_all(cluster: Any) -> None:
     client = await cluster.client()
     with pytest.raises(NoWorker):
         await read_all(client, b"x" * 15 + b"\x0c")
+
+
+async def test_what_only_lost_workers_held_is_reported_as_lost(cluster: Any) -> None:
+    worker = await cluster.worker("w1")
+    content = worker.add(1, DATA)
+    worker.contents.clear()
+    client = await cluster.client()
+    with pytest.raises(ContentLost, match="lost worker w9"):
+        await read_all(client, content, holders=("w9",))
+    # No descriptor is passed of it either, and the worker's ignorance is not taken for the truth.
+    assert await client.blocks.open(content, len(DATA), 0, holders=("w9",)) is None
+
+
+async def test_what_a_restarted_holder_has_no_more_is_reported_as_lost(cluster: Any) -> None:
+    worker = await cluster.worker("w1", local=False)
+    content = worker.add(1, DATA)
+    worker.contents.clear()
+    client = await cluster.client()
+    with pytest.raises(ContentLost, match="restarted"):
+        await read_all(client, content, holders=("w1",))

@@ -58,3 +58,15 @@ def test_the_version_of_the_view_grows_with_each_change_of_it() -> None:
     versions.append(membership.view_version)
     assert versions == sorted(set(versions))
     assert not membership.heard("w1", b"session1", (), 3.0, 0)
+
+
+def test_lost_workers_belong_to_the_cluster_until_they_say_good_bye() -> None:
+    membership = Membership(5.0)
+    for worker_id in ("w1", "w2", "w3"):
+        membership.registered(node(worker_id), (), 0.0, 0)
+    membership.left("w3", b"session1")
+    membership.heard("w1", b"session1", (), 9.0, 9000)
+    assert membership.expire(10.0) == ["w2"]
+    assert ([worker.worker_id for worker in membership.live()], membership.count()) == (["w1"], 2)
+    membership.left("w2", b"session1")
+    assert membership.count() == 1
