@@ -86,7 +86,7 @@ async def list_buckets(request: S3Request) -> Answer:
 
 
 async def create_bucket(request: S3Request) -> Answer:
-    """CreateBucket. In us-east-1 creating one's own bucket again succeeds, elsewhere it is a 409, as AWS has it."""
+    """CreateBucket. Creating one's own bucket again succeeds in us-east-1, elsewhere it is a 409, as AWS has it."""
     region = request.services.region
     document, _ = await read_document(request)
     location = parse_create_bucket(document) or ""
@@ -99,7 +99,7 @@ async def create_bucket(request: S3Request) -> Answer:
             )
         )
     except BucketAlreadyOwned:
-        if region != DEFAULT_REGION:
+        if region_of(location, region) != DEFAULT_REGION:
             raise
     return Answer(200, [("Location", f"/{request.bucket}")])
 

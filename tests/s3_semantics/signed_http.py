@@ -1,0 +1,92 @@
+"""Requests as no SDK sends them, signed or not: any method, target, headers and body."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+from xml.etree import ElementTree
+
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from tests.support.cluster import Cluster, User
+
+__all__ = ["Reply", "SignedHttp"]
+
+_PATIENCE_S = 30.0
+_NAMESPACE = re.compile(r' xmlns="[^"]*"')
+
+
+@dataclass
+class Reply:
+    """`headers` by lower-case name."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def xml(self) -> ElementTree.Element:
+        """The document, without its namespace."""
+        return ElementTree.fromstring(_NAMESPACE.sub("", self.body.decode(), count=1))
+
+    @property
+    def code(self) -> str:
+        """The error's code, "" for none."""
+        return (self.xml.findtext("Code") or "") if self.status >= 300 and self.body else ""
+
+    def text(self, path: str) -> str | None:
+        """Text of the first element at `path`, None where there is none."""
+        return self.xml.findtext(path)
+
+    def texts(self, path: str) -> list[str]:
+        """Texts of all elements at `path`."""
+        return [found.text or "" for found in self.xml.findall(path)]
+
+
+class SignedHttp:
+    """Sends to one cluster, one connection a request; signs as `user`, or leaves unsigned what `user` is None for."""
+
+    def __init__(self, cluster: Cluster, user: User | None) -> None:
+        self.user = user
+        self._authority = urlsplit(cluster.endpoint).netloc
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        query: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        signed: bool = True,
+    ) -> Reply:
+        """`path` is not encoded yet, `query` is. Headers are sent, and signed, as they are."""
+        target = quote(path, safe="/-_.~") + (f"?{query}" if query else "")
+        sent = dict(headers or {})
+        if signed and self.user is not None:
+            sent = self._signed(method, target, sent, body)
+        connection = http.client.HTTPConnection(self._authority, timeout=_PATIENCE_S)
+        try:
+            connection.putrequest(method, target, skip_accept_encoding=True)
+            for name, value in sent.items():
+                connection.putheader(name, value.encode() if isinstance(value, str) else value)
+            if body or (method in ("PUT", "POST") and "Content-Length" not in sent):
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            response = connection.getresponse()
+            return Reply(response.status, {n.lower(): v for n, v in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+    def _signed(self, method: str, target: str, headers: dict[str, str], body: bytes) -> dict[str, str]:
+        assert self.user is not None
+        request: Any = AWSRequest(method, f"http://{self._authority}{target}", data=body, headers=headers)
+        S3SigV4Auth(Credentials(self.user.access_key, self.user.secret_key), "s3", "us-east-1").add_auth(
+            request
+        )
+        return dict(request.headers.items())
