@@ -12,7 +12,7 @@ from typing import Final
 from zerohop.admin_port import admin_port
 from zerohop.clock import Clock, SystemClock
 from zerohop.config import MasterConfig
-from zerohop.errors import StoreFailed
+from zerohop.errors import ConfigError
 from zerohop.host import host_id
 from zerohop.metrics import CallsCollector
 from zerohop.model import ClusterSettings
@@ -119,7 +119,9 @@ def _data_folder(path: str) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreFailed(f"cannot create the data folder {folder}: {error.strerror}") from error
+        raise ConfigError(
+            f"cannot create the data folder {folder}: {error.strerror}; choose another with --data-dir"
+        ) from None
     return folder
 
 

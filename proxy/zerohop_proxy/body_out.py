@@ -26,7 +26,10 @@ SOURCE_HEADER: Final = "x-zerohop-source"
 _INLINE: Final = "INLINE"
 _REMOTE: Final = "REMOTE"
 _ONE_WRITE_BYTES: Final = 128 * 1024
-"""Up to here one copy costs less than duplicating the socket and waiting for it (an estimate: both cost tens of microseconds)."""
+"""Up to here one copy costs less than duplicating the socket and waiting for it.
+
+An estimate: both cost tens of microseconds.
+"""
 
 _Head = Callable[[str], bytes]
 

@@ -17,7 +17,7 @@ from zerohop.admin_port import AdminPort, admin_port
 from zerohop.client.cluster import ClusterClient
 from zerohop.clock import SystemClock
 from zerohop.config import ProxyConfig
-from zerohop.errors import ConfigError
+from zerohop.errors import ConfigError, PeerUnavailable
 from zerohop.metrics import CallsCollector
 from zerohop.model import WritePolicy
 from zerohop.rpc.tls import rpc_client_tls
@@ -53,16 +53,22 @@ async def run(config: ProxyConfig, *, ready: Callable[[str], None], stop: asynci
         stack.callback(listening.close)
         admin = await stack.enter_async_context(admin_port("proxy", config.admin_listen))
         host, port = listening.getsockname()[:2]
-        cluster = await ClusterClient.connect(
-            config.master,
-            name=f"proxy-{os.getpid()}",
-            address=f"{host}:{port}",
-            admin_address=admin.address,
-            cluster_secret=config.cluster_secret or None,
-            ssl_context=rpc_client_tls(config),
-            descriptor_cache_bytes=config.fd_cache_bytes,
-            own_host_id=config.host_id,
-        )
+        try:
+            cluster = await ClusterClient.connect(
+                config.master,
+                name=f"proxy-{os.getpid()}",
+                address=f"{host}:{port}",
+                admin_address=admin.address,
+                cluster_secret=config.cluster_secret or None,
+                ssl_context=rpc_client_tls(config),
+                descriptor_cache_bytes=config.fd_cache_bytes,
+                own_host_id=config.host_id,
+            )
+        except PeerUnavailable as error:
+            raise PeerUnavailable(
+                f"no master answers at {', '.join(config.master)} ({error.message}): start it, or name another one "
+                "with --master"
+            ) from None
         stack.push_async_callback(cluster.close)
         stack.callback(listening.close)
         await _serve(config, cluster, admin, listening, ready, stop)

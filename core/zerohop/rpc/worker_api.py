@@ -21,7 +21,8 @@ class ContentWritten(Record, frozen=True):
     worker_id: str
     session: bytes
     persisted: bool
-    policy: WritePolicy  # the one that was carried out: `async_through` becomes `through` when space or holders run short
+    # The one that was carried out: `async_through` becomes `through` when space or holders run short.
+    policy: WritePolicy
     # All workers that hold it, the writer first; () when it is persisted, or held by the writer alone.
     holders: tuple[str, ...] = ()
 
