@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -14,7 +14,9 @@ from zerohop.rpc.master_api import AddUser, RemoveUser
 from zerohop.rpc.message import Request
 from zerohop.rpc.mutation import new_mutation_id
 
-__all__ = ["add_user", "remove_user", "s3_client"]
+__all__ = ["add_user", "ask", "remove_user", "s3_client"]
+
+R = TypeVar("R")
 
 
 async def add_user(cluster: InProcessCluster, name: str) -> UserRecord:
@@ -25,19 +27,20 @@ async def add_user(cluster: InProcessCluster, name: str) -> UserRecord:
         display_name=name.title(),
         credentials=(Credential(access_key=f"KEY{name.upper()}", secret_key=f"secret-of-{name}"),),
     )
-    await _ask(cluster, AddUser(caller=ADMIN, user=record, mutation=new_mutation_id()))
+    await ask(cluster, AddUser(caller=ADMIN, user=record, mutation=new_mutation_id()))
     return record
 
 
 async def remove_user(cluster: InProcessCluster, name: str) -> None:
     """Removes the user behind the proxies' backs."""
-    await _ask(cluster, RemoveUser(caller=ADMIN, name=name, mutation=new_mutation_id()))
+    await ask(cluster, RemoveUser(caller=ADMIN, name=name, mutation=new_mutation_id()))
 
 
-async def _ask(cluster: InProcessCluster, request: Request[Any]) -> None:
+async def ask(cluster: InProcessCluster, request: Request[R]) -> R:
+    """Asks the master, past the proxies."""
     client = await ClusterClient.connect((cluster.master_address,), name="test", heartbeat=False)
     try:
-        await client.call(request)
+        return await client.call(request)
     finally:
         await client.close()
 
