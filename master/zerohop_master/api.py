@@ -96,6 +96,7 @@ def _others(
         m.CompleteUpload: completion.complete_upload,
         m.ListParts: upload_listing.list_parts,
         m.ListUploads: upload_listing.list_uploads,
+        m.AddHolders: holders.add_holders,
         m.MarkPersisted: holders.mark_persisted,
         m.ListUnpersisted: holders.list_unpersisted,
     }

@@ -9,6 +9,7 @@ import msgspec
 from zerohop.errors import SessionFenced
 from zerohop.model import Segment
 from zerohop.rpc.master_api import (
+    AddHolders,
     ContentStates,
     Empty,
     GetContentStates,
@@ -17,11 +18,12 @@ from zerohop.rpc.master_api import (
     UnpersistedPage,
 )
 from zerohop_master import keys
+from zerohop_master.contents import REFERENCE
 from zerohop_master.namespace import Namespace
 from zerohop_master.rows import CONTENT, NODE
 from zerohop_master.transaction import Transaction, commit_internally
 
-__all__ = ["content_states", "holders_of", "list_unpersisted", "mark_persisted"]
+__all__ = ["add_holders", "content_states", "holders_of", "list_unpersisted", "mark_persisted"]
 
 _CONTENTS_PER_COMMIT = 500
 _MAX_PAGE = 1000
@@ -50,6 +52,24 @@ async def mark_persisted(namespace: Namespace, request: MarkPersisted) -> Empty:
                     _settle(transaction, row.key, row.value)
 
         await commit_internally(namespace.store, body)
+    return Empty()
+
+
+async def add_holders(namespace: Namespace, request: AddHolders) -> Empty:
+    """See `AddHolders`."""
+
+    async def body(transaction: Transaction) -> None:
+        await _check_session(transaction, request.worker_id, request.session)
+        row = await transaction.get_one(keys.content_state(request.content))
+        state = None if row is None else CONTENT.decode(row.value)
+        if row is None or state is None or state.persisted or not state.live:
+            return
+        for worker_id in set(request.holders) - set(state.holders):
+            transaction.put(keys.unpersisted(worker_id, request.content), REFERENCE)
+        holders = tuple(dict.fromkeys((*state.holders, *request.holders)))
+        transaction.put(row.key, CONTENT.encode(msgspec.structs.replace(state, holders=holders)))
+
+    await commit_internally(namespace.store, body)
     return Empty()
 
 

@@ -280,6 +280,14 @@ async def test_an_unpersisted_source_is_copied_once_it_is_persisted(harness: Har
         new.content
     ]
     await check_invariants(harness.store)
+    further = m.AddHolders(worker_id="w1", session=harness.session, content=new.content, holders=("w2", "w1"))
+    for _ in range(2):
+        await holders.add_holders(harness.namespace, further)
+    await holders.add_holders(harness.namespace, msgspec.structs.replace(further, content=bytes(16)))
+    found = await harness.lookup("a")
+    assert found.holders == {new.content: ("w1", "w2")}
+    page = await holders.list_unpersisted(harness.namespace, m.ListUnpersisted(worker_id="w2"))
+    assert [segment.content for segment in page.contents] == [new.content]
     persisted = m.MarkPersisted(worker_id="w1", session=harness.session, contents=(new.content, bytes(16)))
     await holders.mark_persisted(harness.namespace, persisted)
     await holders.mark_persisted(harness.namespace, persisted)

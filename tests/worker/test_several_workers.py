@@ -170,7 +170,9 @@ async def test_as_many_workers_hold_a_content_as_configured(tmp_path: Path, repl
             running.under_store.is_down = False
         await several[0].worker.persister.drain(10)
         await until(lambda: not several.holders(written.content))  # the copies were released
-        assert all(not files_under(tmp_path / name / "data" / "unpersisted") for name in several.all)
+        await until(
+            lambda: not any(files_under(tmp_path / name / "data" / "unpersisted") for name in several.all)
+        )
 
 
 async def test_a_holder_persists_what_the_lost_first_worker_would_have(tmp_path: Path) -> None:
@@ -182,8 +184,31 @@ async def test_a_holder_persists_what_the_lost_first_worker_would_have(tmp_path:
         assert several.holders(written.content) == {"w-0", "w-1"}
         several.tell(["w-1"])
         await until(lambda: "w-1" not in several.holders(written.content))
-        assert told == [written.content]
+        await until(lambda: told == [written.content])
         assert (await several[1].under_store.stat(written.content)).length == len(DATA)
+
+
+async def test_a_lost_copy_is_replaced_while_the_under_store_is_down(tmp_path: Path) -> None:
+    async with workers(tmp_path, 3) as several:
+        for running in several.all.values():
+            running.under_store.is_down = True
+        told: list[tuple[bytes, tuple[str, ...]]] = []
+
+        async def tell(content: bytes, holders: tuple[str, ...]) -> None:
+            told.append((content, holders))
+
+        several[0].worker.replication.tell_holders = tell
+        written = await several[0].write(DATA, WritePolicy.ASYNC_THROUGH)
+        lost = written.holders[1]
+        other = ({"w-1", "w-2"} - {lost}).pop()
+        several.tell(["w-0", other])
+        await several[0].worker.persister.drain(10)  # tries once more, and fails
+        await until(lambda: bool(told))
+        assert told == [(written.content, (other,))]
+        assert (await several.all[other].read(written.content, written.length))[1] == DATA
+        several[0].under_store.is_down = False
+        await several[0].worker.persister.drain(10)
+        await until(lambda: several.holders(written.content) == {lost})  # which nobody could tell
 
 
 async def test_a_copy_that_is_never_released_is_persisted_after_a_while(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from zerohop.errors import (
 )
 from zerohop.model import Segment, TierUse
 from zerohop.rpc.master_api import (
+    AddHolders,
     ClusterView,
     GetClusterView,
     ListUnpersisted,
@@ -184,6 +185,16 @@ class Membership:
                 timeout_s=_CALL_TIMEOUT_S,
             )
             self._unmarked.difference_update(batch)
+
+    async def tell_holders(self, content: bytes, holders: tuple[str, ...]) -> None:
+        """Tells the master who holds an unpersisted content, too."""
+        request = AddHolders(
+            worker_id=self._registration.worker_id,
+            session=self._contents.session,
+            content=content,
+            holders=holders,
+        )
+        await self._master.call(request, timeout_s=_CALL_TIMEOUT_S)
 
     async def _reconcile(self) -> None:
         after = b""

@@ -6,7 +6,7 @@ the master goes on with the view that it has: a wrong choice costs time, never b
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Sequence
 
 from zerohop.client.placement import block_key, rank
 from zerohop.client.worker_links import WorkerLinks
@@ -67,6 +67,13 @@ class Peers:
         ranked.sort(key=lambda worker_id: others[worker_id].host_id == self._links.own_host_id)
         chosen = tuple(ranked[: self._copies - 1])
         return chosen if len(chosen) == self._copies - 1 else None
+
+    def successors(self, content: bytes, holders: Sequence[str]) -> tuple[str, ...]:
+        """The workers that shall hold a content in the place of those of its other `holders` that are lost."""
+        left = [worker_id for worker_id in holders if worker_id in self.live]
+        wanted = self._copies - 1 - len(left)
+        chosen = [one for one in self.further_holders(content) or () if one not in left]
+        return tuple(chosen[: max(0, wanted)])
 
     def client(self, worker_id: str) -> RpcClient:
         """Raises PeerUnavailable when it has gone."""

@@ -58,6 +58,8 @@ class Persister:
         self._stopped = False
         # Called for what was persisted of which other workers hold copies: they may let go of them.
         self.on_release: Callable[[bytes, Sequence[str]], None] = lambda _content, _holders: None
+        # Called for what could not be persisted: it needs all its copies for longer.
+        self.on_delayed: Callable[[bytes], None] = lambda _content: None
 
     def may_hold(self, policy: WritePolicy, expected_bytes: int) -> bool:
         """Whether a content may be taken that the under-store will not have at once: half a tier is the limit."""
@@ -141,6 +143,7 @@ class Persister:
         else:
             _log.warning("content %s is not persisted yet: %s", content.hex(), error)
             self._queue.append(content)
+            self.on_delayed(content)
             self._pause()
         self._next()
 

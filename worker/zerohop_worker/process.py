@@ -94,6 +94,7 @@ async def _serve(
             master, registration, worker.contents, worker.under_store, worker.store.index.uses, worker.see
         )
         worker.on_persisted = membership.persisted
+        worker.replication.tell_holders = membership.tell_holders
         metrics = WorkerMetrics(worker, membership, numbers)
         admin.add(CallsCollector(server.calls, descriptors.calls), metrics)
         admin.on_readiness(metrics.unready)

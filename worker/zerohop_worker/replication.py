@@ -4,18 +4,20 @@ The worker that takes a content from its writer (the first) passes the bytes on 
 chain does the same, and answers when all after it and its own disks have them. The first persists the content and then
 releases the copies. A worker that holds a copy persists it itself when the first is lost, or takes too long: so
 nothing depends on a message that may get lost, and no content has to be agreed on, since its bytes never change.
+What cannot be persisted when a holder is lost is copied to another worker in its place.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 
 from zerohop.clock import Clock
 from zerohop.errors import BodyTooShort, InvalidRequest, OutOfSpace, Overloaded, TransportError, ZerohopError
-from zerohop.model import WritePolicy
+from zerohop.model import WritePolicy, block_count
 from zerohop.rpc.call import Call
 from zerohop.rpc.master_api import Empty
 from zerohop.rpc.streams import StreamSink
@@ -104,6 +106,11 @@ class Replication:
         self._clock = clock
         self._releases: dict[tuple[str, bool], list[bytes]] = {}  # by worker, and whether they are void
         self._waiting = asyncio.Event()
+        self._lacking: dict[
+            bytes, None
+        ] = {}  # contents of which a copy may be missing, in the order they came
+        # Tells the master who holds a content besides the workers that it knows of.
+        self.tell_holders: Callable[[bytes, tuple[str, ...]], Awaitable[None]] = _tell_nobody
 
     def stream(self, content: bytes, chain: Sequence[str], expected_bytes: int) -> ReplicaStream:
         """To the further holders of a content that this worker is the first of."""
@@ -178,7 +185,7 @@ class Replication:
         self._waiting.set()
 
     async def run(self) -> None:
-        """Sends releases, in batches, for ever. What a worker does not take is not sent again."""
+        """Sends releases and copies, for ever. What a worker does not take is not sent again."""
         while True:
             await self._waiting.wait()
             await asyncio.sleep(_BATCH_S)
@@ -186,6 +193,10 @@ class Replication:
             releases, self._releases = self._releases, {}
             for (worker_id, void), contents in releases.items():
                 await self._send(worker_id, contents, void=void)
+            while self._lacking:
+                content = next(iter(self._lacking))
+                del self._lacking[content]
+                await self._replenish(content)
 
     async def _send(self, worker_id: str, contents: list[bytes], *, void: bool) -> None:
         try:
@@ -197,3 +208,43 @@ class Replication:
             _log.info(
                 "worker %s is not told to release %d copies: %s", worker_id, len(contents), error.message
             )
+
+    # --------------------------------------------------------------------------------------- replacing copies
+
+    def delayed(self, content: bytes) -> None:
+        """The content is not persisted yet: if one of its holders is lost, another worker gets a copy soon."""
+        held = self._contents.held.get(content)
+        if held is not None and self._peers.successors(content, held.others):
+            self._lacking[content] = None
+            self._waiting.set()
+
+    async def _replenish(self, content: bytes) -> None:
+        held = self._contents.held.get(content)
+        chain = () if held is None else self._peers.successors(content, held.others)
+        if held is None or not chain:
+            return
+        try:
+            holders = await self._copy(content, held.length, chain)
+            if self._contents.held.get(content) is None:  # persisted meanwhile
+                self.release(content, holders)
+                return
+            self._contents.held[content] = replace(held, others=(*held.others, *holders))
+            await self.tell_holders(content, holders)
+        except ZerohopError as error:
+            _log.warning("content %s lacks a copy: %s", content.hex(), error.message)
+
+    async def _copy(self, content: bytes, length: int, chain: Sequence[str]) -> tuple[str, ...]:
+        stream = self.stream(content, chain, length)
+        try:
+            await stream.open()
+            for index in range(block_count(content, length)):
+                async with aclosing(self._store.block_bytes((content, index))) as pieces:
+                    async for data in pieces:
+                        await stream.write([data])
+            return await stream.finish()
+        finally:
+            await stream.close()
+
+
+async def _tell_nobody(_content: bytes, _holders: tuple[str, ...]) -> None:
+    """Before the worker has a master."""

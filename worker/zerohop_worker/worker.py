@@ -76,6 +76,7 @@ class Worker:
             worker_id, self.store, self.contents, self.persister, self.peers, clock
         )
         self.persister.on_release = self.replication.release
+        self.persister.on_delayed = self.replication.delayed
         self.writing = Writing(
             worker_id,
             self.store,

@@ -599,6 +599,17 @@ class MarkPersisted(Request[Empty], tag="mark_persisted", kw_only=True):
     contents: tuple[bytes, ...]
 
 
+class AddHolders(Request[Empty], tag="add_holders", kw_only=True):
+    """A worker has given copies of an unpersisted content to further workers. Raises SessionFenced. Idempotent; a
+    content that is unknown or persisted is left as it is.
+    """
+
+    worker_id: str
+    session: bytes
+    content: bytes
+    holders: tuple[str, ...]
+
+
 class ContentStates(Record, frozen=True):
     """By content asked for: "live", "dead" or "unknown", in order."""
 
