@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
@@ -21,6 +22,7 @@ _OWN_SITE: Final = (
     "same-origin",
     "none",
 )  # none: typed by the user; same-site would let in other ports of localhost
+_AUTHORITY: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:/@?#\\\s]+)(?::[0-9]*)?\Z")
 
 
 class AnonymousAccess(enum.Enum):
@@ -68,8 +70,7 @@ def refusal(access: AnonymousAccess, headers: Mapping[str, str]) -> str:
 
 @lru_cache(maxsize=64)  # a client sends the same Host with each request
 def _is_loopback_authority(authority: str) -> bool:
-    try:
-        host = urlsplit(f"//{authority}").hostname
-    except ValueError:
-        return False
-    return bool(host) and is_loopback(host or "")
+    match = _AUTHORITY.match(
+        authority
+    )  # only host and port (RFC 9110 7.2): urlsplit would drop a user or a path
+    return match is not None and is_loopback(match[1])

@@ -18,7 +18,6 @@ from zerohop_proxy.digests import BodyDigester, ReceivedBody
 from zerohop_proxy.hashing import Batch, digested
 from zerohop_proxy.object_headers import body_length
 from zerohop_proxy.operation import Operation
-from zerohop_proxy.progress import within
 from zerohop_proxy.request import S3Request
 from zerohop_proxy.s3_errors import S3Error
 
@@ -28,6 +27,9 @@ MAX_PUT_BYTES: Final = 5 * 1024**3
 """Source: S3 user guide, "Uploading objects": a single PUT or part holds up to 5 GiB."""
 _MAX_DOCUMENT_BYTES: Final = 4 * 1024 * 1024
 """A Complete of 10,000 parts with checksums, or a Delete of 1,000 keys of 1 KiB, escaped, stays below."""
+
+_HELD_BYTES: Final = 3 * 512 * 1024
+"""What a body of any length holds at most: the buffer that it is received in, and two batches."""
 
 _STORING: Final = frozenset({Operation.PUT_OBJECT, Operation.UPLOAD_PART})
 """S3 wants the length of what it stores; the documents of other operations may be left out altogether."""
@@ -58,6 +60,10 @@ class IncomingBody:
             raise S3Error(
                 "EntityTooLarge", ProposedSize=str(self.expected_bytes), MaxSizeAllowed=str(MAX_PUT_BYTES)
             )
+
+        # Before a byte of it is asked for: a client that is told to slow down now has lost nothing.
+        expected = _HELD_BYTES if self.expected_bytes is None else min(self.expected_bytes, _HELD_BYTES)
+        self._out.reserve(expected)
 
     @property
     def is_awaited(self) -> bool:
@@ -95,6 +101,9 @@ class IncomingBody:
         """All of it in one piece; raises S3Error MaxMessageLengthExceeded beyond `limit_bytes`."""
         pieces: list[bytes | memoryview] = []
         size_bytes = 0
+        self._out.reserve(
+            limit_bytes if self.expected_bytes is None else min(self.expected_bytes, limit_bytes)
+        )
         async with aclosing(self.batches()) as batches:
             async for batch in batches:
                 pieces.extend(batch)
@@ -124,8 +133,11 @@ class IncomingBody:
         try:
             data = content.read_nowait()
             if data or content.at_eof():
+                self._out.progress.moved(len(data))
                 return data
-            return await within(self._out.stall_timeout_s, content.readany())
+            data = await self._out.progress.during(content.readany())
+            self._out.progress.moved(len(data))
+            return data
         except web.RequestPayloadError:
             raise S3Error("IncompleteBody") from None
 

@@ -145,6 +145,11 @@ def declared_checksum(
     in_headers = [name for name in headers if name.startswith(_PREFIX) and name not in _NOT_A_VALUE]
     in_trailers = [name for name in trailer_names if name.startswith(_PREFIX)]
     names = in_headers + in_trailers
+    if len(in_trailers) < len(trailer_names):
+        raise S3Error("InvalidRequest", "The value specified in the x-amz-trailer header is not supported")
+    sdk = headers.get("x-amz-sdk-checksum-algorithm", "").upper()
+    if sdk and sdk not in ALGORITHMS:
+        raise S3Error("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
     if not names:
         if headers.get("x-amz-sdk-checksum-algorithm"):
             raise S3Error(
@@ -161,8 +166,7 @@ def declared_checksum(
     algorithm = _BY_HEADER.get(names[0])
     if algorithm is None:
         raise S3Error("InvalidRequest", f"The checksum algorithm of {names[0]} is not supported.")
-    sdk = headers.get("x-amz-sdk-checksum-algorithm")
-    if sdk is not None and sdk.upper() != algorithm:
+    if sdk and sdk != algorithm:
         raise S3Error("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
     if in_trailers:
         return DeclaredChecksum(algorithm, None, names[0])

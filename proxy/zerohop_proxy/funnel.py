@@ -15,12 +15,15 @@ from aiohttp import web
 from zerohop.errors import ZerohopError
 from zerohop_proxy import xml_out
 from zerohop_proxy.access_log import AccessLog, AccessRecord
+from zerohop_proxy.admission import Admission
 from zerohop_proxy.answer import XML, Answer, HeadWriter
 from zerohop_proxy.buckets import EXPECTED_OWNER, check_expected_owner
 from zerohop_proxy.handlers import handler_of
+from zerohop_proxy.progress import Progress
 from zerohop_proxy.raw_request import RawRequest
 from zerohop_proxy.refused_headers import check_headers
 from zerohop_proxy.request import S3Request, Services
+from zerohop_proxy.request_framing import check_framing
 from zerohop_proxy.request_numbers import NO_OPERATION, RequestNumbers
 from zerohop_proxy.responder import Responder
 from zerohop_proxy.routing import Route, route
@@ -58,8 +61,9 @@ class Funnel:
         self,
         services: Services,
         *,
-        max_in_flight: int,
-        stall_timeout_s: float,
+        admission: Admission,
+        min_progress_timeout_s: float,
+        min_progress_bytes: int,
         access_log: AccessLog | None = None,
         slow_request_s: float = 0.0,
         domains: tuple[str, ...] = (),
@@ -70,8 +74,9 @@ class Funnel:
         self._domains = domains
         self._services = services
         self._heads = HeadWriter(services.clock)
-        self._max_in_flight = max_in_flight
-        self._stall_timeout_s = stall_timeout_s
+        self._admission = admission
+        self._min_progress_timeout_s = min_progress_timeout_s
+        self._min_progress_bytes = min_progress_bytes
         self._access_log = access_log
         self._clock = services.clock
         self._idle = asyncio.Event()
@@ -99,7 +104,9 @@ class Funnel:
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Aiohttp's handler: answers, whatever happens."""
-        out = Responder(http, self._heads, stall_timeout_s=self._stall_timeout_s)
+        progress = Progress(self._min_progress_timeout_s, self._min_progress_bytes)
+        ticket = self._admission.enter(http.remote or "local")
+        out = Responder(http, self._heads, progress, ticket)
         protocol = http.protocol
         self._busy.add(protocol)
         self._idle.clear()
@@ -109,6 +116,8 @@ class Funnel:
             if not http.content.is_eof():
                 await out.settle_body()
         finally:
+            if ticket is not None:
+                ticket.leave()
             self._busy.discard(protocol)
             if not self._busy:
                 self._idle.set()
@@ -119,11 +128,13 @@ class Funnel:
         raw = RawRequest.from_wire(http.method, http.raw_path, http.raw_headers)
         where: Route | None = None
         try:
-            if len(self._busy) > self._max_in_flight:
-                raise S3Error("SlowDown")
+            ticket = out.admitted()
+            _check_framing(http, raw, out)
             where = out.where = route(raw, prefix=PREFIX, domains=self._domains)
             identity = await self._services.authenticator.identify(raw, virtual_bucket=where.virtual_bucket)
             out.user = identity.caller.user
+            if identity.claim is not None and not ticket.pass_to(identity.caller.user):
+                raise S3Error("SlowDown")
             handler = handler_of(where.operation)
             check_headers(where.operation, raw.headers)
             request = S3Request(raw, where, identity, out, self._services)
@@ -214,6 +225,14 @@ class Funnel:
                 now_s, "", remote, NO_OPERATION, "", "", status, code, 0, 0, 0.0, 0.0, "", ""
             )
             self._access_log.write(record)
+
+
+def _check_framing(http: web.BaseRequest, raw: RawRequest, out: Responder) -> None:
+    try:
+        check_framing(http.version, raw.headers)
+    except S3Error:
+        out.keep_alive = False
+        raise
 
 
 def error_elements(code: str, where: Route | None) -> dict[str, str]:

@@ -23,9 +23,11 @@ from zerohop.model import WritePolicy
 from zerohop.rpc.tls import rpc_client_tls
 from zerohop.tasks import TaskGroup
 from zerohop_proxy.access_log import AccessLog
+from zerohop_proxy.admission import Admission
 from zerohop_proxy.anonymous_access import AnonymousAccess, anonymous_access, is_loopback
 from zerohop_proxy.auth import Authenticator
 from zerohop_proxy.certificate import Certificate
+from zerohop_proxy.fair_share import FairShare
 from zerohop_proxy.funnel import PREFIX, Funnel
 from zerohop_proxy.metrics import ProxyMetrics
 from zerohop_proxy.owners import Owners
@@ -110,15 +112,19 @@ async def _serve(
         )
         funnel = Funnel(
             services,
-            max_in_flight=config.max_inflight_requests,
-            stall_timeout_s=config.min_progress_timeout_s,
+            admission=Admission(
+                FairShare(config.max_inflight_requests, config.max_share),
+                FairShare(config.max_buffered_bytes, config.max_share),
+            ),
+            min_progress_timeout_s=config.min_progress_timeout_s,
+            min_progress_bytes=config.min_progress_bytes,
             access_log=access_log,
             slow_request_s=config.slow_request_s,
             domains=config.domains,
         )
         server = S3Server(
             funnel,
-            max_connections=config.max_connections,
+            places=FairShare(config.max_connections, config.max_share),
             header_timeout_s=config.header_timeout_s,
             idle_timeout_s=config.idle_timeout_s,
         )

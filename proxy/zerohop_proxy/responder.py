@@ -7,9 +7,11 @@ from typing import Final
 
 from aiohttp import web
 
+from zerohop_proxy.admission import Ticket
 from zerohop_proxy.answer import Answer, Headers, HeadWriter
-from zerohop_proxy.progress import within
+from zerohop_proxy.progress import ClientStalled, Progress
 from zerohop_proxy.routing import Route
+from zerohop_proxy.s3_errors import S3Error
 
 __all__ = ["Responder"]
 
@@ -33,11 +35,12 @@ class Responder:
         "_connection",
         "_continue_wanted",
         "_heads",
-        "_timeout_s",
+        "_ticket",
         "error_code",
         "first_byte_s",
         "http",
         "keep_alive",
+        "progress",
         "request_id",
         "sent_bytes",
         "source",
@@ -47,7 +50,10 @@ class Responder:
         "where",
     )
 
-    def __init__(self, http: web.BaseRequest, heads: HeadWriter, *, stall_timeout_s: float) -> None:
+    def __init__(
+        self, http: web.BaseRequest, heads: HeadWriter, progress: Progress, ticket: Ticket | None
+    ) -> None:
+        """`ticket` is None for a request that there is no room for."""
         self.http = http
         self.request_id = heads.new_request_id()
         self.status = 0
@@ -61,7 +67,8 @@ class Responder:
         self.source = ""
         self.first_byte_s = 0.0
         self._heads = heads
-        self._timeout_s = stall_timeout_s
+        self.progress = progress
+        self._ticket = ticket
         # HTTP/1.0 knows no 100 (RFC 9110 10.1.1); other expectations are ignored, as S3 does.
         expect = http.headers.get("Expect", "")
         self._continue_wanted = bool(expect) and expect.lower() == "100-continue" and http.version >= (1, 1)
@@ -70,10 +77,16 @@ class Responder:
     def host_id(self) -> str:
         return self._heads.host_id
 
-    @property
-    def stall_timeout_s(self) -> float:
-        """Time in which a body must move by at least one byte."""
-        return self._timeout_s
+    def admitted(self) -> Ticket:
+        """What the request holds of the process; raises S3Error SlowDown when it was not let in."""
+        if self._ticket is None:
+            raise S3Error("SlowDown")
+        return self._ticket
+
+    def reserve(self, size_bytes: int) -> None:
+        """So many bytes more are going to be held in memory; raises S3Error SlowDown when there is no room."""
+        if not self.admitted().buffer(size_bytes):
+            raise S3Error("SlowDown")
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -127,7 +140,22 @@ class Responder:
         """Write through the transport; returns when its buffer has room again."""
         self.transport.write(data)
         if self.http.protocol.writing_paused:
-            await within(self._timeout_s, self.http.writer.drain())
+            await self.drain()
+        self.progress.moved(len(data))
+
+    async def drain(self) -> None:
+        """Until the transport's buffer has room. Raises ClientStalled for a client that takes too little of it."""
+        left = self.transport.get_write_buffer_size()
+        while True:
+            before = left
+            try:
+                await self.progress.during(self.http.writer.drain())
+            except ClientStalled:
+                left = self.transport.get_write_buffer_size()
+                if not self.progress.excuses(before - left):
+                    raise
+            else:
+                return
 
     def abort(self) -> None:
         """Cut the connection: what the client has is not the whole."""

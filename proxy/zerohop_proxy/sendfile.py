@@ -17,7 +17,7 @@ from concurrent.futures import Executor
 from types import TracebackType
 from typing import Final, Self
 
-from zerohop_proxy.progress import ClientStalled, within
+from zerohop_proxy.progress import ClientStalled
 from zerohop_proxy.responder import Responder
 
 __all__ = ["SocketSender", "TransportSender"]
@@ -42,7 +42,7 @@ class SocketSender:
         if transport.get_write_buffer_size():  # the end of the response before, to a pipelining client
             transport.set_write_buffer_limits(0)
             try:
-                await within(self._out.stall_timeout_s, self._out.http.writer.drain())
+                await self._out.drain()
             finally:
                 transport.set_write_buffer_limits()
             transport = self._out.transport
@@ -74,6 +74,7 @@ class SocketSender:
             except BlockingIOError:
                 await self._wait_writable()
                 continue
+            self._out.progress.moved(sent)
             view = view[sent:]
 
     async def send_file(self, fd: int, offset: int, size_bytes: int, *, in_memory: bool) -> None:
@@ -98,18 +99,22 @@ class SocketSender:
                 continue
             if sent == 0:
                 raise EOFError("a block's file is shorter than the block")
+            self._out.progress.moved(sent)
             offset += sent
 
     async def _wait_writable(self) -> None:
         assert self._socket is not None
         writable = self._loop.create_future()
-        timer = self._loop.call_later(self._out.stall_timeout_s, _expire, writable)
+        progress = self._out.progress
+        started_s = self._loop.time()
+        timer = self._loop.call_later(progress.patience_s, _expire, writable)
         self._loop.add_writer(self._socket, _wake, writable)
         try:
             await writable
         finally:
             timer.cancel()
             self._loop.remove_writer(self._socket)
+        progress.waited(self._loop.time() - started_s)
 
 
 class TransportSender:
@@ -164,4 +169,4 @@ def _wake(writable: asyncio.Future[None]) -> None:
 
 def _expire(writable: asyncio.Future[None]) -> None:
     if not writable.done():
-        writable.set_exception(ClientStalled("the client takes no bytes"))
+        writable.set_exception(ClientStalled("the client takes too few bytes"))

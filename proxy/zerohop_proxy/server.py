@@ -7,12 +7,10 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
-from aiohttp import web
-
-from zerohop_proxy import xml_out
+from zerohop_proxy.connection import ConnectionServer
+from zerohop_proxy.fair_share import FairShare
 from zerohop_proxy.funnel import Funnel
 
 __all__ = ["S3Server"]
@@ -30,89 +28,16 @@ _CLEANUP_S: Final = 5.0
 """What cancelled requests get to close what they hold."""
 _GOODBYE_S: Final = 1.0
 """How long a closed connection waits for the client to take the last bytes and, under TLS, to end the session too."""
-_FULL: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\nServer: zerohop\r\nRetry-After: 1\r\nContent-Type: application/xml\r\n"
-    b"Connection: close\r\nContent-Length: %d\r\n\r\n%s"
-)
-
-
-class _Connection(web.RequestHandler):
-    """A client's connection. Answers in S3's form where the request could not even be parsed."""
-
-    __slots__ = ("_link",)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        server = self._manager
-        if isinstance(server, _Server):
-            self._link = cast("asyncio.Transport", transport)
-            server.open_links.add(self._link)
-            server.accepted_count += 1
-        if isinstance(server, _Server) and len(server.connections) > server.max_connections:
-            server.refused_count += 1
-            body = xml_out.error("SlowDown", "Too many connections.", "/", "", "")
-            assert self.transport is not None
-            self.transport.write(_FULL % (len(body), body))
-            self.force_close()
-        elif isinstance(server, _Server):
-            self._loop.call_later(server.header_timeout_s, self._expect_head)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        server = self._manager
-        super().connection_lost(exc)
-        if isinstance(server, _Server):
-            server.open_links.discard(self._link)
-            if not server.open_links:
-                server.no_links.set()
-
-    def _expect_head(self) -> None:
-        """A connection that has not sent one whole head by now holds a place for nothing."""
-        if self._request_count == 0:
-            self.force_close()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        if status >= 500:
-            _log.error("unhandled error", exc_info=exc)
-        if request.writer.output_size > 0:
-            raise ConnectionResetError("the response has begun")
-        code = "InternalError" if status >= 500 else "BadRequest"
-        body = xml_out.error(code, message or "The request cannot be parsed.", request.raw_path, "", "")
-        response = web.Response(status=status, body=body, content_type="application/xml")
-        response.headers["Server"] = "zerohop"
-        response.force_close()
-        if isinstance(self._manager, _Server):
-            self._manager.note_unparsed(request, status, code)
-        return response
-
-
-class _Server(web.Server):
-    max_connections: int
-    header_timeout_s: float
-    note_unparsed: Callable[[web.BaseRequest, int, str], None]
-    accepted_count = 0
-    refused_count = 0
-    # Transports whose end has not been reported: aiohttp forgets them once they are told to close.
-    open_links: set[asyncio.Transport]
-    no_links: asyncio.Event
-
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
 
 
 class S3Server:
     """Serves on one listening socket until it is stopped."""
 
     def __init__(
-        self, funnel: Funnel, *, max_connections: int, header_timeout_s: float, idle_timeout_s: float
+        self, funnel: Funnel, *, places: FairShare, header_timeout_s: float, idle_timeout_s: float
     ) -> None:
         self._funnel = funnel
-        self._http = _Server(
+        self._http = ConnectionServer(
             funnel.handle,
             auto_decompress=False,  # a gzip body is stored as it comes
             access_log=None,
@@ -122,7 +47,7 @@ class S3Server:
             max_field_size=_MAX_LINE_BYTES,
             max_headers=_MAX_HEADERS,
         )
-        self._http.max_connections = max_connections
+        self._http.places = places
         self._http.header_timeout_s = header_timeout_s
         self._http.open_links = set()
         self._http.no_links = asyncio.Event()

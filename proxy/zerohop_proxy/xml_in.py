@@ -27,6 +27,10 @@ _CHECKSUMS = {element_name(algorithm): algorithm for algorithm in ALGORITHMS}
 _PART_ELEMENTS = ("PartNumber", "ETag", *_CHECKSUMS)
 _OBJECT_ELEMENTS = ("Key", "VersionId", "ETag", "LastModifiedTime", "Size")
 
+# Each element costs some microseconds, in which the loop does nothing else: no more of them than can be meant.
+_MAX_PART_ELEMENTS = MAX_PART_NUMBER * (1 + len(_PART_ELEMENTS)) + 1
+_MAX_OBJECT_ELEMENTS = _MAX_DELETED * (1 + len(_OBJECT_ELEMENTS)) + 2
+
 
 @dataclass(frozen=True, slots=True)
 class CompletedPart:
@@ -63,7 +67,7 @@ def parse_complete_multipart_upload(body: bytes) -> list[CompletedPart] | None:
     """
     if not body:
         return None
-    root = parse_xml(body, "CompleteMultipartUpload")
+    root = parse_xml(body, "CompleteMultipartUpload", max_elements=_MAX_PART_ELEMENTS)
     if not 1 <= len(root.children) <= MAX_PART_NUMBER:
         raise S3Error("MalformedXML")
     return [_completed_part(node) for node in root.children]
@@ -75,7 +79,7 @@ def parse_delete(body: bytes) -> DeleteRequest:
         raise S3Error("MissingRequestBodyError")
     quiet = False
     objects: list[ObjectIdentifier] = []
-    for child in parse_xml(body, "Delete").children:
+    for child in parse_xml(body, "Delete", max_elements=_MAX_OBJECT_ELEMENTS).children:
         if child.tag == "Object":
             objects.append(_object_identifier(child))
         elif child.tag == "Quiet" and not child.children:

@@ -21,7 +21,6 @@ MAX_BODY_BYTES = 8 * 1024**2
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _MAX_DEPTH = 8  # the deepest body that we parse has 4 levels
-_MAX_ELEMENTS = 150_000  # 10,000 parts with 12 checksums, and room
 
 
 @dataclass(slots=True)
@@ -45,14 +44,15 @@ class Node:
 class _Builder:
     """Target of the parser."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_elements: int) -> None:
+        self._max_elements = max_elements
         self._stack: list[tuple[Node, list[str]]] = []
         self._elements = 0
         self._root: Node | None = None
 
     def start(self, tag: str, _attributes: dict[str, str]) -> None:
         self._elements += 1
-        if len(self._stack) >= _MAX_DEPTH or self._elements > _MAX_ELEMENTS:
+        if len(self._stack) >= _MAX_DEPTH or self._elements > self._max_elements:
             raise S3Error("MalformedXML")
         node = Node(tag.rpartition("}")[2])
         if self._stack:
@@ -75,11 +75,11 @@ class _Builder:
         return self._root
 
 
-def parse_xml(body: bytes, root_tag: str) -> Node:
+def parse_xml(body: bytes, root_tag: str, *, max_elements: int = 100) -> Node:
     """The tree of `body`, whose root must be `root_tag`; raises `S3Error` MalformedXML, MaxMessageLengthExceeded."""
     if len(body) > MAX_BODY_BYTES:
         raise S3Error("MaxMessageLengthExceeded", MaxMessageLengthBytes=str(MAX_BODY_BYTES))
-    builder = _Builder()
+    builder = _Builder(max_elements)
     # A declared encoding is overridden: expat would ask Python for a codec of any name that a client writes.
     encoding = "utf-16" if body.startswith(_UTF16_MARKS) else "utf-8"
     try:

@@ -30,13 +30,17 @@ class RawResponse:
 class RawConnection:
     """One connection to a proxy on loopback."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, source: str = "127.0.0.1") -> None:
+        """`source` is the address that the connection comes from."""
         self.port = port
+        self._source = source
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
 
     async def __aenter__(self) -> Self:
-        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
+        self.reader, self.writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, limit=1 << 20, local_addr=(self._source, 0)
+        )
         return self
 
     async def __aexit__(

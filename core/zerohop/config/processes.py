@@ -244,13 +244,34 @@ class ProxyConfig(ProcessConfig, frozen=True, kw_only=True):
     max_connections: Annotated[
         int,
         Setting(
-            "Client connections that one proxy process holds; more are closed at once.", Kind.COUNT, minimum=1
+            "Client connections that one proxy process holds, shared fairly by source address; more get 503.",
+            Kind.COUNT,
+            minimum=1,
         ),
     ] = 4096
     max_inflight_requests: Annotated[
         int,
-        Setting("Requests that one proxy process works on; more get 503 SlowDown.", Kind.COUNT, minimum=1),
+        Setting(
+            "Requests that one proxy process works on, shared fairly by user; more get 503 SlowDown.",
+            Kind.COUNT,
+            minimum=1,
+        ),
     ] = 1024
+    max_buffered_bytes: Annotated[
+        int,
+        Setting(
+            "Bytes of request bodies that one proxy process holds in memory, shared likewise.",
+            Kind.SIZE,
+            minimum=8 * _MIB,
+        ),
+    ] = 512 * _MIB
+    max_share: Annotated[
+        float,
+        Setting(
+            "Share of these limits up to which one user (unsigned: one source address) may go while others have less.",
+            Kind.PERCENTAGE,
+        ),
+    ] = 0.75
     header_timeout_s: Annotated[
         float, Setting("Time in which a request's head must have arrived.", Kind.DURATION, minimum=0.05)
     ] = 30.0
@@ -260,11 +281,14 @@ class ProxyConfig(ProcessConfig, frozen=True, kw_only=True):
     min_progress_timeout_s: Annotated[
         float,
         Setting(
-            "Time in which a body must move by at least one byte, in either direction.",
+            "Time of waiting for a client in which a body must move by min_progress_bytes, in either direction.",
             Kind.DURATION,
             minimum=0.05,
         ),
     ] = 60.0
+    min_progress_bytes: Annotated[
+        int, Setting("See min_progress_timeout_s; slower clients are cut.", Kind.SIZE, minimum=1)
+    ] = 64 * _KIB
     fd_cache_bytes: Annotated[
         int, Setting("Bytes of blocks whose descriptors one proxy process may keep.", Kind.SIZE)
     ] = 256 * _MIB
