@@ -266,7 +266,8 @@ async def test_what_the_writer_discards_is_void_at_all_holders(tmp_path: Path) -
             running.under_store.is_down = True
         written = await several[0].write(DATA, WritePolicy.ASYNC_THROUGH)
         await several[0].client.call(DiscardContents(contents=(written.content,)))
-        await until(lambda: not several.holders(written.content))
+        index = several[1].worker.store.index
+        await until(lambda: not several.holders(written.content) and not index.cached_bytes(written.content))
         with pytest.raises(ContentNotFound):
             await several[1].read(written.content, written.length)
 
