@@ -38,7 +38,14 @@ _STORING: Final = frozenset({Operation.PUT_OBJECT, Operation.UPLOAD_PART})
 class IncomingBody:
     """The body of one request. Read it once, by one of the three ways; then `finish` tells what it was."""
 
-    def __init__(self, request: S3Request, *, extra_algorithm: str = "", with_checksum: bool = True) -> None:
+    def __init__(
+        self,
+        request: S3Request,
+        *,
+        default_algorithm: str = "",
+        extra_algorithm: str = "",
+        with_checksum: bool = True,
+    ) -> None:
         """Checks the headers that announce the body, before any of it is asked for. Raises S3Error."""
         payload = request.identity.payload
         self._request = request
@@ -49,7 +56,11 @@ class IncomingBody:
             request.headers, length_required=stored and not request.route.in_dialect
         )
         self._digester = BodyDigester(
-            payload, request.headers, extra_algorithm=extra_algorithm, with_checksum=with_checksum
+            payload,
+            request.headers,
+            default_algorithm=default_algorithm,
+            extra_algorithm=extra_algorithm,
+            with_checksum=with_checksum,
         )
         self._decoder = AwsChunkedDecoder(payload) if payload.mode.is_chunked else None
         self.expected_bytes: int | None = (

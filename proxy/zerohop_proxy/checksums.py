@@ -20,6 +20,7 @@ from zerohop_proxy.s3_errors import S3Error
 
 __all__ = [
     "ALGORITHMS",
+    "DEFAULT_ALGORITHM",
     "Checksum",
     "DeclaredChecksum",
     "check",
@@ -104,6 +105,8 @@ _DIGEST_BYTES = {name: size for name, (_, size, _) in _CRCS.items()} | {
 
 ALGORITHMS: tuple[str, ...] = tuple(_DIGEST_BYTES)
 """As S3's `ChecksumAlgorithm` names them."""
+DEFAULT_ALGORITHM = "CRC64NVME"
+"""What S3 computes, of the full object, where a client declares nothing."""
 
 _PREFIX = "x-amz-checksum-"
 _BY_HEADER = {f"{_PREFIX}{name.lower()}": name for name in ALGORITHMS}

@@ -14,7 +14,7 @@ from zerohop_proxy import xml_out
 from zerohop_proxy.answer import Answer
 from zerohop_proxy.block_reads import read_bytes
 from zerohop_proxy.buckets import check_owner
-from zerohop_proxy.checksums import ALGORITHMS
+from zerohop_proxy.checksums import ALGORITHMS, DEFAULT_ALGORITHM
 from zerohop_proxy.conditions import failed_copy_condition, write_condition
 from zerohop_proxy.digests import BodyDigester, ReceivedBody
 from zerohop_proxy.hashing import Batch, digested
@@ -189,7 +189,7 @@ async def _copy_by_bytes(
         size_bytes=moved.size_bytes,
         etag=received.md5_hex,
         checksums=stored(received.checksums),
-        checksum_type="FULL_OBJECT" if received.checksums else "",
+        checksum_type="FULL_OBJECT",
         segments=moved.segments,
         unpersisted=moved.is_unpersisted,
     )
@@ -306,7 +306,7 @@ async def _move_bytes(
     inline_max_bytes: int,
 ) -> tuple[StoredBytes, ReceivedBody]:
     """Read the bytes of the source and store them as a body would be."""
-    digester = BodyDigester(_UNHASHED, {}, extra_algorithm=algorithm)
+    digester = BodyDigester(_UNHASHED, {}, default_algorithm=algorithm or DEFAULT_ALGORITHM)
     with request.cluster.reading():
         if found.record.inline:
             found = await _find_source(request, source, with_data=True)

@@ -32,11 +32,13 @@ class BodyDigester:
         payload: VerifiedPayload,
         headers: Mapping[str, str],
         *,
+        default_algorithm: str = "",
         extra_algorithm: str = "",
         with_checksum: bool = True,
     ) -> None:
-        """`extra_algorithm`: a checksum to compute although the request declares none. `with_checksum` False: the
-        checksum headers speak of something else than this body (CompleteMultipartUpload: of the object).
+        """`default_algorithm`: a checksum to compute where the request declares none. `extra_algorithm`: one to compute
+        in any case. `with_checksum` False: the checksum headers speak of something else than this body
+        (CompleteMultipartUpload: of the object).
 
         Raises S3Error: InvalidDigest, InvalidRequest.
         """
@@ -47,8 +49,8 @@ class BodyDigester:
         self._declared: DeclaredChecksum | None = (
             declared_checksum(headers, payload.trailer_names) if with_checksum else None
         )
-        algorithm = self._declared.algorithm if self._declared else extra_algorithm
-        self._checksum = new_checksum(algorithm) if algorithm else None
+        wanted = {self._declared.algorithm if self._declared else default_algorithm, extra_algorithm} - {""}
+        self._checksums = {algorithm: new_checksum(algorithm) for algorithm in wanted}
         self.size_bytes = 0
 
     @property
@@ -62,8 +64,8 @@ class BodyDigester:
             self._md5.update(piece)
             if self._sha256 is not None:
                 self._sha256.update(piece)
-            if self._checksum is not None:
-                self._checksum.update(piece)
+            for checksum in self._checksums.values():
+                checksum.update(piece)
 
     def finish(self, trailers: Mapping[str, str]) -> ReceivedBody:
         """Raises S3Error: BadDigest, XAmzContentSHA256Mismatch, InvalidRequest."""
@@ -82,10 +84,7 @@ class BodyDigester:
                 ExpectedDigest=base64.b64encode(self._declared_md5).decode(),
                 CalculatedDigest=base64.b64encode(self._md5.digest()).decode(),
             )
-        checksums: dict[str, str] = {}
-        if self._checksum is not None:
-            if self._declared is not None:
-                checksums[self._declared.algorithm] = check(self._declared, self._checksum, trailers)
-            else:
-                checksums[self._checksum.algorithm] = self._checksum.base64()
+        if self._declared is not None:
+            check(self._declared, self._checksums[self._declared.algorithm], trailers)
+        checksums = {algorithm: checksum.base64() for algorithm, checksum in self._checksums.items()}
         return ReceivedBody(self.size_bytes, self._md5.hexdigest(), checksums)

@@ -9,11 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from zerohop.model import PartRecord, UploadRecord
-from zerohop_proxy.checksums import ALGORITHMS, composite_checksum, full_object_checksum, header_name
+from zerohop_proxy.checksums import (
+    ALGORITHMS,
+    DEFAULT_ALGORITHM,
+    composite_checksum,
+    full_object_checksum,
+    header_name,
+)
 from zerohop_proxy.s3_errors import S3Error
 from zerohop_proxy.xml_in import CompletedPart
 
-__all__ = ["agreed_algorithm", "check_upload_checksum", "default_type", "object_checksums"]
+__all__ = ["agreed_algorithm", "check_upload_checksum", "checksum_kind", "default_type", "object_checksums"]
 
 _COMPOSITE = "COMPOSITE"
 _FULL_OBJECT = "FULL_OBJECT"
@@ -45,6 +51,13 @@ def default_type(headers: Mapping[str, str]) -> tuple[str, str]:
             f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum algorithm.",
         )
     return algorithm, kind or only or _COMPOSITE
+
+
+def checksum_kind(upload: UploadRecord) -> tuple[str, str]:
+    """Algorithm and type of the checksum that the object is going to have."""
+    if not upload.checksum_algorithm:
+        return DEFAULT_ALGORITHM, _FULL_OBJECT
+    return upload.checksum_algorithm, upload.checksum_type
 
 
 def agreed_algorithm(upload: UploadRecord, declared: str) -> None:
@@ -80,13 +93,11 @@ def object_checksums(
             f"The provided 'x-amz-mp-object-size' header value {expected_size} does not match what was computed: "
             f"{size_bytes}",
         )
-    algorithm = upload.checksum_algorithm
-    if not algorithm or not chosen:
-        return {}
+    algorithm, kind = checksum_kind(upload)
     values = [part.checksums.get(algorithm.lower(), "") for part in chosen]
-    if not all(values):
+    if not chosen or not all(values):
         return {}
-    if upload.checksum_type == _COMPOSITE:
+    if kind == _COMPOSITE:
         return {algorithm: composite_checksum(algorithm, values)}
     sizes = [part.size_bytes for part in chosen]
     return {algorithm: full_object_checksum(algorithm, list(zip(values, sizes, strict=True)))}
@@ -112,15 +123,12 @@ def check_upload_checksum(
     headers: Mapping[str, str], upload: UploadRecord, checksums: Mapping[str, str]
 ) -> None:
     """Complete may say what the whole object's checksum, and its type, must be. Raises BadDigest, InvalidRequest."""
-    algorithm = upload.checksum_algorithm
-    if not algorithm:
-        return
-    kind = headers.get("x-amz-checksum-type", upload.checksum_type)
-    if kind.upper() != upload.checksum_type:
+    algorithm, kind = checksum_kind(upload)
+    if headers.get("x-amz-checksum-type", kind).upper() != kind:
         raise S3Error(
             "BadDigest",
-            f"The upload was created using the {upload.checksum_type} checksum mode. The complete request must use the "
-            "same checksum mode.",
+            f"The upload was created using the {kind} checksum mode. The complete request must use the same checksum "
+            "mode.",
         )
     for other in ALGORITHMS:
         if other != algorithm and header_name(other) in headers:

@@ -9,6 +9,7 @@ from zerohop.rpc.master_api import ObjectResult, PutObject
 from zerohop_proxy.answer import Answer
 from zerohop_proxy.body_in import IncomingBody
 from zerohop_proxy.buckets import find_bucket
+from zerohop_proxy.checksums import DEFAULT_ALGORITHM
 from zerohop_proxy.conditions import WriteCondition, write_condition
 from zerohop_proxy.object_answer import checksum_headers, stored, template
 from zerohop_proxy.object_headers import parse_object_headers
@@ -26,20 +27,19 @@ async def put_object(request: S3Request) -> Answer:
     described = parse_object_headers(request.headers)
     condition = write_condition(request.headers)
     request.write_policy()
-    body = IncomingBody(request)
+    body = IncomingBody(request, default_algorithm=DEFAULT_ALGORITHM)
     inline_max_bytes = request.cluster.view.settings.inline_max_bytes
     # Refuse before the body is sent where it matters; a small body that is on its way is checked by its commit alone.
     if body.expected_bytes is None or body.expected_bytes > inline_max_bytes or body.is_awaited:
         await find_bucket(request)
         await decided_version(request, condition)
     stored_bytes, received = await store_body(request, body, inline_max_bytes=inline_max_bytes)
-    checksums = stored(received.checksums)
     record = msgspec.structs.replace(
         template(request.key, described),
         size_bytes=stored_bytes.size_bytes,
         etag=received.md5_hex,
-        checksums=checksums,
-        checksum_type="FULL_OBJECT" if checksums else "",
+        checksums=stored(received.checksums),
+        checksum_type="FULL_OBJECT",
         segments=stored_bytes.segments,
         unpersisted=stored_bytes.is_unpersisted,
     )

@@ -16,11 +16,12 @@ from zerohop.rpc.master_api import (
 from zerohop_proxy import xml_out
 from zerohop_proxy.answer import Answer
 from zerohop_proxy.body_in import IncomingBody, read_document
-from zerohop_proxy.checksums import header_name
+from zerohop_proxy.checksums import DEFAULT_ALGORITHM, header_name
 from zerohop_proxy.conditions import write_condition
 from zerohop_proxy.multipart_checksums import (
     agreed_algorithm,
     check_upload_checksum,
+    checksum_kind,
     default_type,
     object_checksums,
 )
@@ -83,7 +84,12 @@ async def upload_part(request: S3Request) -> Answer:
     request.write_policy()
     number, upload_id = parse_part_number(request.query), parse_upload_id(request.query)
     upload = await find_upload(request, upload_id)
-    body = IncomingBody(request, extra_algorithm=upload.checksum_algorithm)
+    body = IncomingBody(
+        request,
+        default_algorithm=upload.checksum_algorithm,
+        # The object's own, which completion combines; a part may declare another one of its own.
+        extra_algorithm="" if upload.checksum_algorithm else DEFAULT_ALGORITHM,
+    )
     agreed_algorithm(upload, body.declared_algorithm)
     stored_bytes, received = await store_body(request, body, inline_max_bytes=0)
     part = await commit_part(
@@ -101,7 +107,8 @@ async def upload_part(request: S3Request) -> Answer:
         stored_bytes,
     )
     headers = [("ETag", f'"{part.etag}"')]
-    headers.extend((header_name(name), value) for name, value in described(part.checksums).items())
+    shown = body.declared_algorithm or checksum_kind(upload)[0]
+    headers.append((header_name(shown), received.checksums[shown]))
     return Answer(200, headers)
 
 
@@ -184,13 +191,10 @@ async def _checksums(
         UploadNotFound
     ):  # perhaps completed by the same request before: the master knows, and has its result
         return {}, ""
-    expected_size = request.headers.get("x-amz-mp-object-size")
-    if not upload.checksum_algorithm and expected_size is None:
-        return {}, ""
     parts = await all_parts(request, upload_id)
-    checksums = object_checksums(upload, parts, listed, expected_size)
+    checksums = object_checksums(upload, parts, listed, request.headers.get("x-amz-mp-object-size"))
     check_upload_checksum(request.headers, upload, checksums)
-    return checksums, upload.checksum_type if checksums else ""
+    return checksums, checksum_kind(upload)[1] if checksums else ""
 
 
 def _location(request: S3Request) -> str:

@@ -74,7 +74,7 @@ class SignedHttp:
         try:
             connection.putrequest(method, target, skip_accept_encoding=True)
             for name, value in sent.items():
-                connection.putheader(name, value.encode() if isinstance(value, str) else value)
+                connection.putheader(name, value)
             if body or (method in ("PUT", "POST") and "Content-Length" not in sent):
                 connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body)

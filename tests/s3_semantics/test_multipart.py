@@ -269,6 +269,18 @@ def test_full_object_checksums(s3: S3Client, bucket: str, refused: Refused) -> N
     assert (done["ChecksumCRC64NVME"], done["ChecksumType"]) == (single["ChecksumCRC64NVME"], "FULL_OBJECT")
 
 
+def test_the_checksum_that_s3_adds(send: SignedHttp, bucket: str) -> None:
+    """Also where the parts declare another one, as boto3's do by default."""
+    upload = Upload(send, bucket)
+    parts = [(1, upload.part(1, b"x" * MIN_PART).headers["etag"])]
+    declared = upload.part(2, b"x", x_amz_checksum_crc32="jNwWgw==")
+    assert (declared.status, declared.headers["x-amz-checksum-crc32"]) == (200, "jNwWgw==")
+    done = upload.complete([*parts, (2, declared.headers["etag"])])
+    whole = send("PUT", f"/{bucket}/whole", body=b"x" * (MIN_PART + 1))
+    assert done.text("ChecksumCRC64NVME") == whole.headers["x-amz-checksum-crc64nvme"]
+    assert done.text("ChecksumType") == "FULL_OBJECT"
+
+
 @pytest.mark.parametrize(
     ("headers", "status", "code"),
     [

@@ -125,6 +125,16 @@ def test_checksums(send: SignedHttp, bucket: str, algorithm: str, value: str) ->
     assert attributes.text(f"Checksum/Checksum{algorithm.upper()}") == value
 
 
+def test_the_checksum_that_s3_adds(send: SignedHttp, bucket: str) -> None:
+    put = send("PUT", f"/{bucket}/k", body=BODY)
+    assert (put.headers["x-amz-checksum-crc64nvme"], put.headers["x-amz-checksum-type"]) == (
+        "jSnVw/bqjr4=",
+        "FULL_OBJECT",
+    )
+    head = send("HEAD", f"/{bucket}/k", headers={"x-amz-checksum-mode": "ENABLED"})
+    assert head.headers["x-amz-checksum-crc64nvme"] == "jSnVw/bqjr4="
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "body", "content_range"),
     [
