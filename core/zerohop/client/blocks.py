@@ -30,8 +30,10 @@ it asks for them back, and this bounds what it cannot get at until then."""
 _MAX_AHEAD = 4
 """Blocks asked for at once: so that a sequential reader asks rarely, while the first block is not held up by many."""
 
-_OPEN_TIMEOUT_S = 60.0
-"""For a worker to pass a block, which it may have to fetch from the under-store first."""
+_OPEN_TIMEOUT_S = 20.0
+"""For a worker to pass a block, which it may have to fetch from the under-store first. After it the others are asked,
+while the client of an S3 read, who commonly waits for a minute, is still there.
+"""
 
 _Key = tuple[bytes, int]
 

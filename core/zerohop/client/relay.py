@@ -23,8 +23,8 @@ from zerohop.rpc.worker_api import ReadContent
 
 __all__ = ["relay"]
 
-_STALL_S = 30.0
-"""A worker that sends no byte for so long has failed, as far as this read goes."""
+_STALL_S = 20.0
+"""A worker that sends no byte for so long has failed, as far as this read goes: it may live, and yet be too slow."""
 
 _PATIENCE_S = 5.0
 """How long a read that makes no progress goes on asking, when nobody can be reached: a worker that was restarted is
