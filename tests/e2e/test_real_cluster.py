@@ -145,16 +145,19 @@ class Deployment:
             if process.child.poll() is None:
                 process.kill()
 
-    def cli(
-        self, *arguments: str, check: bool = True, secret: str = "secret"
-    ) -> subprocess.CompletedProcess[str]:
-        """Runs a client command against the master."""
+    def cli(self, *arguments: str, check: bool = True, secret: str = "") -> subprocess.CompletedProcess[str]:
+        """Runs a client command against the master, with the cluster's configuration or another `secret`."""
+        credentials = (
+            {"ZEROHOP_CLUSTER_SECRET": secret}
+            if secret
+            else {"ZEROHOP_CONFIG": str(self.folder / "zerohop.toml")}
+        )
         done = subprocess.run(
             [sys.executable, "-m", "zerohop.cli", *arguments],
             env={
                 **_environment(),
+                **credentials,
                 "ZEROHOP_MASTER": self.master.address,
-                "ZEROHOP_CLUSTER_SECRET_FILE": str(self.folder / secret),
             },
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -240,10 +243,7 @@ def test_what_goes_in_by_one_proxy_comes_out_of_the_other(real: Deployment) -> N
 
 
 def test_who_does_not_know_the_secret_is_refused(real: Deployment) -> None:
-    other = real.folder / "other"
-    other.touch(mode=0o600)
-    other.write_text("wrong")
-    refused = real.cli("fs", "ls", "/", check=False, secret="other")
+    refused = real.cli("fs", "ls", "/", check=False, secret="wrong")
     assert refused.returncode == 4, refused.stderr
     assert "secret" in refused.stderr
     assert real.cli("fs", "ls", "/").returncode == 0

@@ -40,7 +40,7 @@ async def _name_of_new_connection(port: int, context: ssl.SSLContext) -> str:
 async def _until_shown(port: int, context: ssl.SSLContext, name: str) -> None:
     async with asyncio.timeout(20):
         while await _name_of_new_connection(port, context) != name:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0)
 
 
 async def _answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

@@ -67,7 +67,7 @@ def _made(command: _Command[P], *, heartbeat: bool) -> Callable[..., None]:
     @click.option(
         "--cluster-secret-file",
         type=click.Path(dir_okay=False),
-        help="File with the cluster secret (or set ZEROHOP_CLUSTER_SECRET).",
+        help="File with the cluster secret (or set ZEROHOP_CLUSTER_SECRET, or ZEROHOP_CONFIG).",
     )
     @functools.wraps(command)
     def run(
@@ -151,15 +151,19 @@ def _master_of(data: Path | None) -> str:
 
 
 def _credentials(cluster_secret_file: str | None) -> tuple[str, ssl.SSLContext | None]:
-    """The cluster secret and TLS context, from the same settings as a proxy's."""
-    if not cluster_secret_file and not any(name.startswith("ZEROHOP_CLUSTER_") for name in os.environ):
+    """The cluster secret and TLS context, from the same settings as a proxy's, ZEROHOP_CONFIG included."""
+    config_file = os.environ.get("ZEROHOP_CONFIG")
+    if not (
+        cluster_secret_file or config_file or any(name.startswith("ZEROHOP_CLUSTER_") for name in os.environ)
+    ):
         return "", None
     from zerohop.config import ProxyConfig, load
     from zerohop.rpc.tls import rpc_client_tls
 
     shared = {name: value for name, value in os.environ.items() if name.startswith("ZEROHOP_CLUSTER_")}
     flags = {"cluster_secret_file": cluster_secret_file} if cluster_secret_file else {}
-    config = load(ProxyConfig, environ=shared, flags=flags).config
+    file = Path(config_file) if config_file else None
+    config = load(ProxyConfig, file=file, environ=shared, flags=flags).config
     return config.cluster_secret, rpc_client_tls(config)
 
 
