@@ -70,6 +70,7 @@ def _facts(versions: dict[str, str], lines: list[Line]) -> dict[str, Any]:
                         "rounds": [round(rate, 1) for rate in figure.rates],
                         "cpu_us": round(figure.cpu_us, 1),
                         "zerohop_ratio": line.ratio(figure.server),
+                        "zerohop_cpu_ratio": line.cpu_ratio(figure.server),
                     }
                     for figure in line.figures
                 ],
@@ -85,23 +86,32 @@ def _print_table(lines: list[Line]) -> None:
 
     table = Table(title="Each server on one core, the load on another; medians of interleaved rounds")
     table.add_column("")
-    for heading in ("server", "rate", "range", "CPU us", "zerohop is"):
+    for heading in ("server", "rate", "range", "CPU us", "zerohop is", "by CPU"):
         table.add_column(heading, justify="right")
     for line in lines:
         for figure in line.figures:
-            ratio = line.ratio(figure.server)
+            is_ours = figure is line.figures[0]
             low, high = min(figure.rates), max(figure.rates)
             table.add_row(
-                line.name if figure is line.figures[0] else "",
+                line.name if is_ours else "",
                 figure.server,
                 _shown(figure.rate, line.unit),
                 f"{_shown(low, '')} - {_shown(high, '')}" if line.unit == "req/s" else _range_mb(low, high),
                 f"{figure.cpu_us:,.0f}",
-                f"{ratio:.2f} x" if ratio is not None and figure is not line.figures[0] else "",
+                "" if is_ours else _times(line.ratio(figure.server)),
+                "" if is_ours else _times(line.cpu_ratio(figure.server)),
             )
         table.add_section()
     Console(width=120).print(table)
     click.echo("CPU us: processor time of the server for one request, or for one MiB of a large body.")
+    click.echo(
+        "By CPU: how often zerohop does the same work in the other's processor time; the ratio to trust on a"
+    )
+    click.echo("busy machine.")
+
+
+def _times(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f} x"
 
 
 def _shown(rate: float, unit: str) -> str:
