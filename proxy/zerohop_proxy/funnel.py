@@ -178,14 +178,11 @@ class Funnel:
         """Counts a request that has ended, and logs it. On the way of every request: additions only, as a rule."""
         total_s = self._clock.monotonic_s() - started_s
         numbers = self.numbers[NO_OPERATION if out.where is None else out.where.operation._value_]
-        numbers.statuses[out.status] = numbers.statuses.get(out.status, 0) + 1
-        numbers.seconds.observe(total_s)
-        if out.started:
-            numbers.first_byte.observe(out.first_byte_s - started_s)
+        numbers.ended(out.status, total_s, out.first_byte_s - started_s)
         numbers.bytes_in += http.content.total_bytes
         numbers.bytes_out += out.sent_bytes
         if out.source:
-            self.numbers.sources[out.source] = self.numbers.sources.get(out.source, 0) + 1
+            self.numbers.sources[out.source] += 1
         if total_s >= self._slow_s:
             self.numbers.slow += 1
             _slow_log.warning("slow request", extra=self._record(http, out, started_s, total_s).text_facts())
@@ -216,9 +213,7 @@ class Funnel:
     def note_unparsed(self, http: web.BaseRequest, status: int, code: str) -> None:
         """A request that could not be parsed was refused before it came here."""
         numbers = self.numbers[NO_OPERATION]
-        numbers.statuses[status] = numbers.statuses.get(status, 0) + 1
-        numbers.seconds.observe(0.0)
-        numbers.first_byte.observe(0.0)
+        numbers.ended(status, 0.0, 0.0)
         if self._access_log is not None:
             now_s, remote = self._clock.now_s(), http.remote or ""
             record = AccessRecord(

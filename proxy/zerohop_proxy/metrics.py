@@ -55,7 +55,9 @@ class ProxyMetrics(Collector):
         )
         yield gauge("zerohop_proxy_requests_in_flight", "Requests being worked on.", self._funnel.in_flight)
         yield gauge("zerohop_proxy_connections", "Connections of clients.", self._server.connection_count)
-        yield counter("zerohop_proxy_connections_total", "Connections accepted.", self._server.accepted_count)
+        yield counter(
+            "zerohop_proxy_connections_accepted_total", "Connections accepted.", self._server.accepted_count
+        )
         yield counter(
             "zerohop_proxy_connections_refused_total",
             "Connections answered 503 because there were too many.",

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from zerohop.metrics import counter, counters, gauge, gauges, histograms
 from zerohop_worker.membership import Membership
+from zerohop_worker.origin import PEER, UNDER
 from zerohop_worker.understore.metered import UnderStoreNumbers
 from zerohop_worker.worker import Worker
 
@@ -71,9 +72,9 @@ class WorkerMetrics(Collector):
         )
         yield counters(
             "zerohop_worker_fetches_total",
-            "Uses of blocks that were in no tier, by where they were fetched (UNDER, PEER).",
+            "Uses of blocks that were in no tier, by where they were fetched: UNDER, or PEER for another worker.",
             ("source",),
-            [((source,), count) for source, count in hits.items() if source not in order],
+            [((source,), hits[source]) for source in (UNDER, PEER)],
         )
 
     def _of_tiers(self) -> Iterator[Metric]:

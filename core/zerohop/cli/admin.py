@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 
 from zerohop import __version__
+from zerohop.cli.admin_top import top
 from zerohop.cli.cluster_options import as_json, on_cluster
 from zerohop.client.objects import ObjectClient
 from zerohop.model import ADMIN, TierUse, WorkerInfo
@@ -19,6 +20,9 @@ __all__ = ["admin"]
 @click.group()
 def admin() -> None:
     """Look after the cluster."""
+
+
+admin.add_command(top)
 
 
 @admin.command()
@@ -39,7 +43,11 @@ def _facts(found: ClusterReport) -> dict[str, object]:
     return {
         "version": found.version,
         "uptime_s": _seconds(now_ms - found.started_ms),
-        "master": {"address": found.address, "kv_engine": found.kv_engine},
+        "master": {
+            "address": found.address,
+            "kv_engine": found.kv_engine,
+            "admin_address": found.admin_address,
+        },
         "buckets": found.bucket_count,
         "pending_deletions": found.pending_deletions,
         "workers": [
@@ -47,6 +55,7 @@ def _facts(found: ClusterReport) -> dict[str, object]:
                 "id": worker.worker_id,
                 "live": worker.live,
                 "address": worker.address or worker.unix_address,
+                "admin_address": worker.admin_address,
                 "version": worker.version,
                 "uptime_s": _seconds(now_ms - worker.started_ms),
                 "silent_s": _seconds(now_ms - worker.last_heard_ms),
@@ -68,6 +77,7 @@ def _facts(found: ClusterReport) -> dict[str, object]:
             {
                 "id": proxy.proxy_id,
                 "address": proxy.address,
+                "admin_address": proxy.admin_address,
                 "version": proxy.version,
                 "silent_s": _seconds(now_ms - proxy.last_heard_ms),
             }

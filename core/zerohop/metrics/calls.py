@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from time import perf_counter
 from typing import Any, Final
@@ -12,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from zerohop.errors import ZerohopError
 from zerohop.metrics.families import counters, histograms
-from zerohop.metrics.histogram import Histogram
+from zerohop.metrics.histogram import LATENCY_BOUNDS_S, Histogram
 
 __all__ = ["Calls", "CallsCollector", "CallsOfOperation", "outgoing"]
 
@@ -33,7 +34,11 @@ class CallsOfOperation:
 
     def ended(self, started_s: float, error: BaseException | None = None) -> None:
         """A call that began at `started_s` (of `time.perf_counter`) has ended."""
-        self.seconds.observe(perf_counter() - started_s)
+        duration_s = perf_counter() - started_s
+        seconds = self.seconds
+        # `observe`, without the call: this is on the way of every lookup.
+        seconds.counts[bisect_left(LATENCY_BOUNDS_S, duration_s)] += 1
+        seconds.total += duration_s
         if error is not None:
             code = error.code if isinstance(error, ZerohopError) else _CODES.get(type(error), "Internal")
             self.failures[code] = self.failures.get(code, 0) + 1
