@@ -302,13 +302,18 @@ def _expires(text: str) -> int:
 
 
 def _bad_header(message: str, region: str | None = None) -> S3Error:
-    elements = {} if region is None else {"Region": region}
-    return S3Error("AuthorizationHeaderMalformed", message, elements=elements)
+    return _malformed("AuthorizationHeaderMalformed", message, region)
 
 
 def _bad_query(message: str, region: str | None = None) -> S3Error:
-    elements = {} if region is None else {"Region": region}
-    return S3Error("AuthorizationQueryParametersError", message, elements=elements)
+    return _malformed("AuthorizationQueryParametersError", message, region)
+
+
+def _malformed(code: str, message: str, region: str | None) -> S3Error:
+    """`region` is the right one: SDKs sign for it and try again, by the header where HEAD leaves them no body."""
+    if region is None:
+        return S3Error(code, message)
+    return S3Error(code, message, elements={"Region": region}, headers={"x-amz-bucket-region": region})
 
 
 def _iso(epoch_s: float) -> str:

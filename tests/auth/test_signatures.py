@@ -89,6 +89,7 @@ async def test_any_region_or_the_configured_one(
             else:
                 assert (answer.status, answer.code) == (400, "AuthorizationHeaderMalformed")
                 assert b"<Region>eu-south-7</Region>" in answer.body
+                assert answer.headers["x-amz-bucket-region"] == "eu-south-7"
                 presigned = await strict.request(f"GET {signer.presigned('GET', '/bucket/a%20key')} HTTP/1.1")
                 assert presigned.code == "AuthorizationQueryParametersError"
 

@@ -106,7 +106,7 @@ async def test_curl(cluster: InProcessCluster, authority: Authority, tmp_path: P
     assert (tmp_path / "down").read_bytes() == body
 
 
-async def test_a_stalled_reader_holds_little_memory_and_is_cut(
+async def test_a_stalled_reader_is_cut_and_the_object_is_not_buffered_for_it(
     authority: Authority, client_context: ssl.SSLContext
 ) -> None:
     authority.issue()
@@ -128,7 +128,8 @@ async def test_a_stalled_reader_holds_little_memory_and_is_cut(
         async with asyncio.timeout(20):
             while "proxy-0" in running.processes:  # it drains only once the stalled request has been cut
                 await running.stop("proxy-0")
-        assert await _bytes_until_the_end(reader) < _LARGE
+        # What the sockets of both sides held when it was cut: the proxy had not buffered the rest.
+        assert await _bytes_until_the_end(reader) < _LARGE // 2
         writer.close()
 
 
