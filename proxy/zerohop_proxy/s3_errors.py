@@ -126,6 +126,12 @@ _MESSAGE_FOR_CLIENT: tuple[type[domain.ZerohopError], ...] = (
     domain.ContentLost,  # whoever owns the object must learn that repeating the request is of no use
 )
 
+# What the operator of the cluster has to know of these, said without our paths and addresses.
+_REASONS: dict[type[domain.ZerohopError], str] = {
+    domain.OutOfSpace: "Service is unable to handle request: no space is left to store the object.",
+    domain.UnderStoreFailed: "Service is unable to handle request: the store behind it fails.",
+}
+
 
 def s3_code(error_class: type[domain.ZerohopError]) -> str:
     """The S3 code of a domain error class: its own, or that of its nearest base."""
@@ -142,4 +148,4 @@ def from_domain_error(error: domain.ZerohopError) -> S3Error:
     elements = {names[name]: value for name, value in error.details.items() if name in names}
     if isinstance(error, _MESSAGE_FOR_CLIENT):
         return S3Error(code, error.message, elements=elements)
-    return S3Error(code, elements=elements)
+    return S3Error(code, _REASONS.get(type(error)), elements=elements)

@@ -55,7 +55,8 @@ class SocketSender:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._socket is not None
-        if not self._complete:
+        # Before the head, nothing is short yet: the failure is going to be answered on this socket.
+        if not self._complete and self._out.started:
             with contextlib.suppress(OSError):  # the client may have reset it already
                 self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()

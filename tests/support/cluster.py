@@ -47,7 +47,7 @@ class User:
 class Cluster:
     """Starts with `start`; `stop` at the end asserts that nothing is left behind."""
 
-    python: Final = sys.executable
+    python: str = sys.executable
 
     def __init__(
         self,

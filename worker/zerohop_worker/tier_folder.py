@@ -61,7 +61,10 @@ class TierFolder:
         _check_owner(self.root, os.getuid())
         self.root.chmod(0o700)
         shutil.rmtree(self._staging, ignore_errors=True)
-        self._staging.mkdir(mode=0o700)
+        self._make_folders()
+
+    def _make_folders(self) -> None:
+        self._staging.mkdir(mode=0o700, exist_ok=True)
         self._blocks.mkdir(mode=0o700, exist_ok=True)
         for number in range(_FOLDERS):  # all at once, so that no later block has to make one durable
             (self._blocks / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
@@ -102,12 +105,26 @@ class TierFolder:
     def stage(self) -> tuple[Path, int]:
         """A new unfinished file: its path and a descriptor to write to."""
         path = self._staging / str(next(self._numbers))
-        return path, self.files.create(path)
+        try:
+            return path, self.files.create(path)
+        except FileNotFoundError:
+            self._restore()
+            return path, self.files.create(path)
+
+    def _restore(self) -> None:
+        """Somebody has emptied the cache by hand: its folders are made anew. The parent is not: it may be a mount."""
+        self.root.mkdir(mode=0o700, exist_ok=True)
+        _check_owner(self.root, os.getuid())
+        self._make_folders()
 
     def seal(self, staged: Path, block: BlockId, checksum: int, *, durable: bool) -> None:
         """Gives a finished file, closed by its writer, its name. `durable`: and makes the name durable."""
         target = self.path(block, checksum)
-        self.files.rename(staged, target)
+        try:
+            self.files.rename(staged, target)
+        except FileNotFoundError:
+            self._restore()
+            self.files.rename(staged, target)
         if durable:
             self.files.sync_folder(target.parent)
 

@@ -131,16 +131,22 @@ class FolderStore:
             opening.add_done_callback(_close_result)
             raise
         except FileNotFoundError:
-            raise ContentNotFound(f"content {content.hex()} is not in the under-store") from None
+            raise await self._missing(content) from None
         except OSError as error:
             raise _translated(error, f"cannot open {content.hex()}") from error
+
+    async def _missing(self, content: bytes) -> ZerohopError:
+        """A content is gone only if the store is there: one that is not mounted at the moment has lost nothing."""
+        if await self.pool.run((self._root / "store-id").exists):
+            return ContentNotFound(f"content {content.hex()} is not in the under-store")
+        return UnderStoreFailed(f"the under-store is not at {self._root} any more")
 
     async def stat(self, content: bytes) -> StoredContent:
         """See `UnderStore.stat`."""
         try:
             info = await self.pool.run(os.stat, self.path(content))
         except FileNotFoundError:
-            raise ContentNotFound(f"content {content.hex()} is not in the under-store") from None
+            raise await self._missing(content) from None
         except OSError as error:
             raise _translated(error, f"cannot stat {content.hex()}") from error
         return StoredContent(content, info.st_size, info.st_mtime)
