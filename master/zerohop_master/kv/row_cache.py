@@ -1,8 +1,8 @@
 """Rows that were read lately, for an engine whose database no other process writes.
 
 Nearly every operation reads its bucket and the users' generation, and hot objects are read again and again: from here
-a row costs 0.2 us, from SQLite 7. With it a master answers lookups in little more than half the processor time
-(4 KiB GETs of 1,000 objects: 37 us before, 21 after).
+a row costs a fraction of a microsecond, from SQLite some seven. The master's processor time for a 4 KiB GET, going
+round 1,000 objects, fell to a third (67 us before, 22 after, two clusters interleaved on a busy machine).
 """
 
 from __future__ import annotations
