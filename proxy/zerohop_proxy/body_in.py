@@ -98,7 +98,7 @@ class IncomingBody:
     async def read_small(self, limit_bytes: int) -> bytes:
         """All of a body that announced at most `limit_bytes`, which are few enough to be hashed on the loop.
 
-        The way of most PUTs: without the generators of `batches`, the proxy's share of a 4 KiB one is 177 us, with them 192.
+        Without the generators of `batches` the proxy's share of a 4 KiB PUT fell from 192 to 177 us.
         """
         self._out.ask_for_body()
         pieces: list[bytes | memoryview] = []
