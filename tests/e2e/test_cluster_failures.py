@@ -9,9 +9,12 @@ from __future__ import annotations
 import http.client
 import itertools
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import boto3
 import pytest
@@ -254,3 +257,18 @@ def test_many_rolling_restarts() -> None:
     with RealCluster(heartbeat_s=1.0, lost_after_s=5.0) as cluster, _SdkLoad(cluster) as load:
         for _ in range(max(2, SOAK_S // 240)):
             rolling_restart(cluster, load)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_hosts_whose_cables_are_pulled() -> None:
+    """Network namespaces stand for hosts. Needs `unshare`, `nsenter` (util-linux) and `ip` (iproute2)."""
+    as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    done = subprocess.run(
+        ["unshare", *as_root, "--net", sys.executable, "-m", "tests.e2e.namespace_lab", "6"],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-8000:] + done.stdout[-2000:]

@@ -63,13 +63,17 @@ class RealCluster:
         heartbeat_s: float = 0.2,
         lost_after_s: float = 1.0,
         scheme: str = "tcp",
+        master_host: str = "127.0.0.1",
+        launchers: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
+        """`launchers`: a command by process name that its own command is given to, and that becomes it (exec)."""
         self.folder = Path(tempfile.mkdtemp(prefix="zh-"))  # short: socket paths have 108 bytes
         self.workers = [f"worker-{number}" for number in range(workers)]
         self.proxies = [f"proxy-{number}" for number in range(proxies)]
         self.under_store = self.folder / "store"
-        self.master_address = f"{scheme}://127.0.0.1:{_free_port()}"
+        self.master_address = f"{scheme}://{master_host}:{_free_port()}"
         self._scheme = scheme
+        self._launchers = launchers or {}
         self._settings: dict[str, Mapping[str, Any]] = dict(settings or {})
         self._timing = {"heartbeat_s": f"{heartbeat_s}s", "lost_after_s": f"{lost_after_s}s"}
         self._changed = threading.Condition()
@@ -295,7 +299,8 @@ class RealCluster:
         kind = name.partition("-")[0]
         path = self.folder / f"{name}.toml"
         path.write_text(_toml(self._sections(name, kind)))
-        command = [sys.executable, "-m", "zerohop.cli", kind, f"--config={path}", f"--process-name={name}"]
+        command = [*self._launchers.get(name, ()), sys.executable, "-m", "zerohop.cli", kind]
+        command += [f"--config={path}", f"--process-name={name}"]
         pass_fds: tuple[int, ...] = ()
         if kind == "proxy":
             pass_fds = (self._sockets[self.proxies.index(name)].fileno(),)
