@@ -7,6 +7,7 @@ before its handler runs. Source: S3 API reference, the request headers of each o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from zerohop_proxy.operation import Operation
@@ -57,7 +58,8 @@ def check_headers(operation: Operation, headers: Mapping[str, str]) -> None:
     encrypted object, which ours never are, and InvalidArgument for a request to encrypt.
     """
     for name in headers:
-        if not name.startswith("x-amz-") or not _is_refused(name, headers[name]):
+        harmless = _harmless_values(name)
+        if harmless is None or headers[name].lower() in harmless:
             continue
         if name == "x-amz-acl" and headers[name] not in _CANNED_ACLS:
             raise S3Error("InvalidArgument", ArgumentName=name, ArgumentValue=headers[name])
@@ -66,11 +68,12 @@ def check_headers(operation: Operation, headers: Mapping[str, str]) -> None:
         raise S3Error("NotImplemented", Header=name)
 
 
-def _is_refused(name: str, value: str) -> bool:
-    harmless = _UNSUPPORTED.get(name)
-    if harmless is not None:
-        return value.lower() not in harmless
-    return name.startswith(_UNSUPPORTED_GROUPS)
+@lru_cache(maxsize=512)  # every request asks this of every header, and clients send few names
+def _harmless_values(name: str) -> frozenset[str] | None:
+    """Values of the header that ask for what we do anyway; None for one that asks for nothing."""
+    if name in _UNSUPPORTED:
+        return _UNSUPPORTED[name]
+    return frozenset() if name.startswith(_UNSUPPORTED_GROUPS) else None
 
 
 def _encryption_of_a_read(name: str, value: str) -> S3Error:
