@@ -94,6 +94,11 @@ class Funnel:
         """Requests being worked on."""
         return len(self._busy)
 
+    @property
+    def buffered_bytes(self) -> int:
+        """What requests hold in memory of bodies that cannot be passed on piece by piece."""
+        return self._admission.buffers.total
+
     def begin_drain(self) -> None:
         """From now on, every answer closes its connection."""
         self._heads.is_closing = True

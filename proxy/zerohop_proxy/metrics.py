@@ -54,6 +54,11 @@ class ProxyMetrics(Collector):
             self._funnel.numbers.slow,
         )
         yield gauge("zerohop_proxy_requests_in_flight", "Requests being worked on.", self._funnel.in_flight)
+        yield gauge(
+            "zerohop_proxy_buffered_bytes",
+            "Bytes of bodies that requests hold in memory.",
+            self._funnel.buffered_bytes,
+        )
         yield gauge("zerohop_proxy_connections", "Connections of clients.", self._server.connection_count)
         yield counter(
             "zerohop_proxy_connections_accepted_total", "Connections accepted.", self._server.accepted_count
