@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 import uvloop
 
+from zerohop.cli.bench_cluster import BenchCluster, bench_cluster
 from zerohop.cli.bench_peers import peers
-from zerohop.cli.cluster_options import Target, as_json, find_cluster
-from zerohop.cli.data_folder import read_running_cluster
-from zerohop.errors import InvalidRequest, NotFound, PeerUnavailable
+from zerohop.cli.bench_slow_clients import slow_clients
+from zerohop.cli.cluster_options import as_json
+from zerohop.errors import InvalidRequest, PeerUnavailable
 from zerohop.units import format_size, parse_size
 
 if TYPE_CHECKING:
     from zerohop_bench.hop import Cell
 
 __all__ = ["bench"]
-
-_START_TIMEOUT_S = 60.0
-
-
-class _Place(NamedTuple):
-    target: Target
-    endpoint: str
 
 
 @click.group()
@@ -41,6 +29,7 @@ def bench() -> None:
 
 
 bench.add_command(peers)
+bench.add_command(slow_clients)
 
 
 @bench.command()
@@ -78,7 +67,7 @@ def hop(
         check_plotting()
     size_list = _sizes(sizes) or (hops.QUICK_SIZES if quick else hops.SIZES)
     counts = _counts(connections) or (hops.QUICK_CONNECTIONS if quick else hops.CONNECTIONS)
-    with _cluster(master, endpoint, data) as place:
+    with bench_cluster(master, endpoint, data) as place:
         cells = uvloop.run(_measure(place, size_list, counts, seconds or (0.5 if quick else 2.0)))
     if plot_file is not None:
         plot(cells, plot_file)
@@ -108,57 +97,8 @@ def _counts(text: str | None) -> tuple[int, ...]:
     return found
 
 
-@contextmanager
-def _cluster(master: str | None, endpoint: str | None, data: Path | None) -> Iterator[_Place]:
-    """The cluster that was named, or one of our own for as long as the context lasts."""
-    if master or endpoint:
-        if not (endpoint and (master or data)):
-            raise InvalidRequest("a running cluster is named by --master and --endpoint, or by --data")
-        yield _Place(find_cluster(master, data, None), endpoint)
-    elif data is not None:
-        yield _Place(find_cluster(None, data, None), read_running_cluster(data).endpoint)
-    else:
-        with tempfile.TemporaryDirectory(prefix="zerohop-bench-") as folder:
-            own = Path(folder) / "data"
-            with _own_cluster(own):
-                yield _Place(find_cluster(None, own, None), read_running_cluster(own).endpoint)
-
-
-@contextmanager
-def _own_cluster(data: Path) -> Iterator[None]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("ZEROHOP_")}
-    command = [sys.executable, "-m", "zerohop.cli", "up", f"--data={data}", "--port=0"]
-    log = data.parent / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=clean, stdout=output, stderr=output)  # noqa: S603
-    try:
-        _wait_until_ready(process, data, log)
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_START_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], data: Path, log: Path) -> None:
-    deadline_s = time.monotonic() + _START_TIMEOUT_S
-    while True:
-        try:
-            read_running_cluster(data)
-        except NotFound:
-            if process.poll() is not None or time.monotonic() > deadline_s:
-                said = log.read_text(errors="replace")[-1000:]
-                raise PeerUnavailable(f"the cluster for the bench did not start:\n{said}") from None
-            time.sleep(0.05)
-        else:
-            return
-
-
 async def _measure(
-    place: _Place, sizes: tuple[int, ...], counts: tuple[int, ...], seconds: float
+    place: BenchCluster, sizes: tuple[int, ...], counts: tuple[int, ...], seconds: float
 ) -> list[Cell]:
     from zerohop.client.cluster import ClusterClient
     from zerohop_bench.hop import measure
