@@ -126,8 +126,9 @@ def parse_copy_source(value: str) -> CopySource:
                 ArgumentValue=value,
             )
     try:
-        # The header carries bytes as latin-1; some clients leave UTF-8 unescaped.
-        text = unquote_to_bytes(path.encode("latin-1")).decode()
+        # The header carries bytes as latin-1; some clients leave UTF-8 unescaped. Unlike in a request's path, S3
+        # takes "+" for a space here: s5cmd relies on it, and whoever leaves a "+" of the key unescaped gets NoSuchKey.
+        text = unquote_to_bytes(path.replace("+", " ").encode("latin-1")).decode()
     except (UnicodeDecodeError, UnicodeEncodeError):
         raise _bad_copy_source(value) from None
     bucket, _, key = text.removeprefix("/").partition("/")

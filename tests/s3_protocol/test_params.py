@@ -130,7 +130,7 @@ def test_any_metadata_is_taken(value: str) -> None:
     [
         ("bucket/key", CopySource("bucket", "key", None)),
         ("/bucket/key", CopySource("bucket", "key", None)),
-        ("/bucket/a%2Fb%20c+d%3F", CopySource("bucket", "a/b c+d?", None)),
+        ("/bucket/a%2Fb%20c%2Bd+e%3F", CopySource("bucket", "a/b c+d e?", None)),
         ("bucket%2Fkey?versionId=null", CopySource("bucket", "key", "null")),
         ("/bucket//key", CopySource("bucket", "/key", None)),
         ("/bucket/%E6%97%A5", CopySource("bucket", "日", None)),
