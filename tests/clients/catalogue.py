@@ -30,7 +30,8 @@ ODD_KEYS: Final = {
     "leading slash": "/leading",
     "dot": "a/./b",
     "two dots": "a/../b",
-    "control": "tab\tnewline\nbell\a",
+    "tab and newline": "tab\tnewline\n",
+    "not in XML 1.0": "bell\a",
     "long": "a" * 1024,
 }
 
@@ -47,20 +48,47 @@ class Kind:
 
 CLIENTS: Final[dict[str, Kind]] = {
     "boto3": Kind(partial(by_python, driver="with_boto3")),
-    "boto": Kind(partial(by_python, driver="with_boto")),
-    "pyarrow": Kind(partial(by_python, driver="with_pyarrow")),
+    "boto": Kind(
+        partial(by_python, driver="with_boto"),
+        cannot_name=("empty folder name", "leading slash", "not in XML 1.0"),
+    ),
+    "pyarrow": Kind(
+        partial(by_python, driver="with_pyarrow"),
+        cannot_name=("empty folder name", "leading slash", "dot", "two dots"),
+    ),
     "aiobotocore": Kind(partial(with_clients_python, driver="with_aiobotocore")),
     "s3fs": Kind(partial(with_clients_python, driver="with_s3fs")),
-    "minio-py": Kind(partial(with_clients_python, driver="with_minio"), takes_a_path=False),
-    "obstore": Kind(partial(with_clients_python, driver="with_obstore"), makes_buckets=False),
+    "minio-py": Kind(
+        partial(with_clients_python, driver="with_minio"),
+        takes_a_path=False,
+        cannot_name=("dot", "two dots"),
+    ),
+    "obstore": Kind(
+        partial(with_clients_python, driver="with_obstore"),
+        makes_buckets=False,
+        cannot_name=(
+            *("empty folder name", "leading slash", "dot", "two dots"),
+            *("tab and newline", "not in XML 1.0"),
+        ),
+    ),
     "aws-sdk-js": Kind(partial(by_node, driver="with_aws_sdk")),
     "minio-js": Kind(partial(by_node, driver="with_minio_js"), takes_a_path=False),
     "awscli": Kind(AwsCli),
-    "s3cmd": Kind(S3Cmd),
-    "rclone": Kind(Rclone),
-    "s5cmd": Kind(S5Cmd),
+    "s3cmd": Kind(S3Cmd, cannot_name=("glob", "tab and newline", "not in XML 1.0")),
+    "rclone": Kind(
+        Rclone,
+        cannot_name=(
+            *("empty folder name", "leading slash", "dot", "two dots"),
+            *("tab and newline", "not in XML 1.0"),
+        ),
+    ),
+    "s5cmd": Kind(S5Cmd, cannot_name=("not in XML 1.0",)),
     "curl": Kind(Curl),
-    "s3fs-fuse": Kind(S3FsFuse, makes_buckets=False),
+    "s3fs-fuse": Kind(
+        S3FsFuse,
+        makes_buckets=False,
+        cannot_name=("empty folder name", "leading slash", "dot", "two dots", "not in XML 1.0", "long"),
+    ),
 }
 
 ADDRESSED: Final = [

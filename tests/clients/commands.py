@@ -7,7 +7,7 @@ import json
 import subprocess
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 from xml.etree import ElementTree
 
 from tests.clients.access import PART_BYTES, REGION, Access, Entry
@@ -202,7 +202,8 @@ class S5Cmd(_Program):
     """s5cmd."""
 
     def _s5cmd(self, *arguments: str | Path) -> bytes:
-        return self._run(str(CLIENTS_BIN / "s5cmd"), "--endpoint-url", self._access.url, *arguments)
+        flags = ("--retry-count", "1", "--endpoint-url", self._access.url)
+        return self._run(str(CLIENTS_BIN / "s5cmd"), *flags, *arguments)
 
     def make_bucket(self) -> None:
         self._s5cmd("mb", f"s3://{self._bucket}")
@@ -286,13 +287,13 @@ class Curl(_Program):
         found: list[Entry] = []
         after = ""
         while True:
-            query = f"?list-type=2&prefix={quote(prefix, safe='')}"
+            query = f"?encoding-type=url&list-type=2&prefix={quote(prefix, safe='')}"
             query = f"?continuation-token={quote(after, safe='')}&{query[1:]}" if after else query
             page = ElementTree.fromstring(self._curl(query))
             entries = (
                 (entry.findtext("{*}Key"), entry.findtext("{*}Size")) for entry in page.findall("{*}Contents")
             )
-            found.extend((key or "", int(size or "0")) for key, size in entries)
+            found.extend((unquote_plus(key or ""), int(size or "0")) for key, size in entries)
             after = page.findtext("{*}NextContinuationToken") or ""
             if not after:
                 return found
