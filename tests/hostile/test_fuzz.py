@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,12 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.hostile.case import Then
-from tests.hostile.exchange import Answer, Client
+from tests.hostile.exchange import Client
 from tests.hostile.mutations import CASES, mutated
 from tests.hostile.target import Target
 
 _EXAMPLES = 300
 _REQUESTS = 10_000
+# Not taken apart: nobody knows which of the answers are to a HEAD. 501 is an answer.
+_SERVER_ERROR = re.compile(rb"HTTP/1\.1 5(?!01)\d\d [A-Z][a-z]+")
 
 
 def _survives(target: Target, wire: list[bytes], then: str = Then.HALF_CLOSE) -> str:
@@ -31,16 +34,11 @@ def _survives(target: Target, wire: list[bytes], then: str = Then.HALF_CLOSE) ->
                 return ""
             sending.join()
             client.end_sending()
-            while (answer := client.answer()) is not None:
-                if answer.status >= 500 and answer.status != 501:
-                    return _tell(wire, answer)
+            if failed := _SERVER_ERROR.search(client.rest()):
+                return f"{failed[0]!r} to {wire!r:.3000}"
     except AssertionError as error:
         return f"{error}\n{wire!r:.3000}"
     return ""
-
-
-def _tell(wire: list[bytes], answer: Answer) -> str:
-    return f"{answer} to {wire!r:.3000}"
 
 
 _words = st.sampled_from(
