@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from zerohop.client import ClusterClient
-from zerohop.errors import BucketAlreadyOwned, ConfigError, OutcomeUnknown, Overloaded, PeerUnavailable
+from zerohop.errors import (
+    BucketAlreadyOwned,
+    ConfigError,
+    OutcomeUnknown,
+    Overloaded,
+    PeerUnavailable,
+    StoreFailed,
+)
 from zerohop.model import ADMIN, BucketRecord
 from zerohop.rpc.call import Call
 from zerohop.rpc.master_api import BucketResult, CreateBucket
@@ -67,6 +74,16 @@ async def test_an_outcome_once_unknown_is_never_reported_as_not_done(cluster: An
     client = await cluster.client()
     with pytest.raises(OutcomeUnknown):
         await client.call(creation(), timeout_s=0.2)
+
+
+async def test_a_store_that_fails_afterwards_says_nothing_of_an_unknown_outcome(cluster: Any) -> None:
+    # The log of the store may hold the first sending: then it is there once the store has been opened anew.
+    creations = Creations(OutcomeUnknown("?"), StoreFailed("it stopped writing"))
+    await restarted(cluster, creations)
+    client = await cluster.client()
+    with pytest.raises(OutcomeUnknown):
+        await client.call(creation())
+    assert len(creations.seen) == 2
 
 
 async def test_call_waits_for_a_master_that_restarts(cluster: Any) -> None:

@@ -9,7 +9,14 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from zerohop.client.repeats import REPEATABLE, delays_s
-from zerohop.errors import ConfigError, DeadlineExceeded, OutcomeUnknown, PeerUnavailable, ZerohopError
+from zerohop.errors import (
+    ConfigError,
+    DeadlineExceeded,
+    OutcomeUnknown,
+    PeerUnavailable,
+    StoreFailed,
+    ZerohopError,
+)
 from zerohop.rpc.client import RpcClient
 from zerohop.rpc.message import Request
 
@@ -74,6 +81,11 @@ class MasterLink:
                     error = again  # once a sending may have happened, "was not carried out" would be wrong
             except DeadlineExceeded:
                 raise error from None  # says why, where this one only says that time is up
+            except StoreFailed:
+                # This sending wrote nothing. One before may yet come back, when the store is opened anew.
+                if isinstance(error, OutcomeUnknown):
+                    raise error from None
+                raise
 
     def _go_on_from(self, asked: int, error: ZerohopError) -> None:
         """Later calls go to the next address, unless another task has moved on already."""
