@@ -21,6 +21,7 @@ from zerohop.errors import (
     LeaseLost,
     OperationConflict,
     OutcomeUnknown,
+    StoreFailed,
     ZerohopError,
 )
 from zerohop.rpc.message import Request, encode, operation, response_type
@@ -149,6 +150,8 @@ async def _attempt(store: KeyValueStore, request: Request[R], mutation: bytes, b
         except StaleRead:
             await _pause(attempt)
             continue
+        except StoreFailed:
+            raise
         except ZerohopError:
             # An earlier sending of this mutation may be what stands in its own way.
             if (earlier := await _recorded(store, request, mutation)) is not None:
@@ -169,7 +172,11 @@ async def _attempt(store: KeyValueStore, request: Request[R], mutation: bytes, b
 
 
 async def _recorded(store: KeyValueStore, request: Request[R], mutation: bytes) -> R | None:
-    (row,) = await store.get([keys.mutation(mutation)])
+    """The result of an earlier sending, if it was carried out. Raises OutcomeUnknown when that cannot be read."""
+    try:
+        (row,) = await store.get([keys.mutation(mutation)])
+    except StoreFailed as error:
+        raise OutcomeUnknown(f"whether it was carried out cannot be read: {error.message}") from error
     if row is None:
         return None
     recorded = MUTATION.decode(row.value)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from tests.namespace.harness import Harness
 from tests.namespace.invariants import check_invariants, read_state
 
 from zerohop.clock import ManualClock
-from zerohop.errors import Conflict, KeyNotFound, LeaseLost, OperationConflict, OutcomeUnknown
+from zerohop.errors import (
+    Conflict,
+    KeyNotFound,
+    LeaseLost,
+    OperationConflict,
+    OutcomeUnknown,
+    StoreFailed,
+)
 from zerohop.model import ANONYMOUS, ObjectRecord
 from zerohop.rpc import master_api as m
 from zerohop_master import completion, copies, objects
 from zerohop_master.collector import Collector
-from zerohop_master.kv.interface import Commit
+from zerohop_master.kv.interface import Commit, Row
 from zerohop_master.kv.memory import MemoryStore
 
 
@@ -143,6 +150,30 @@ async def test_an_outcome_that_cannot_be_seen_is_unknown() -> None:
     with pytest.raises(OutcomeUnknown):
         await objects.put_object(harness.namespace, request)
     store.before_commit = None
+    assert (await objects.put_object(harness.namespace, request)).record.sequence == 1
+
+
+async def test_a_result_that_cannot_be_read_leaves_the_outcome_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = MemoryStore()
+    harness = await Harness.start(store)
+    await harness.create_bucket()
+    read = store.get
+
+    async def unreadable(keys: Sequence[bytes]) -> list[Row | None]:
+        raise StoreFailed("I/O error")
+
+    async def lose(commit: Commit) -> None:
+        monkeypatch.setattr(store, "get", unreadable)
+        raise OutcomeUnknown
+
+    store.after_commit = lose
+    request = harness.put_request("k", data=b"x", expected_version=0)
+    with pytest.raises(OutcomeUnknown):
+        await objects.put_object(harness.namespace, request)
+    store.after_commit = None
+    monkeypatch.setattr(store, "get", read)
     assert (await objects.put_object(harness.namespace, request)).record.sequence == 1
 
 
