@@ -33,6 +33,10 @@ class FaultyFiles(Files):
                 raise OSError(errno.ENOSPC, "No space left on device")
         super().write(fd, buffers)
 
+    def open(self, path: str | Path) -> int:
+        self._fail("open", Path(path))
+        return super().open(path)
+
     def sync(self, fd: int) -> None:
         self._fail("sync", Path(self._paths.get(fd, "")))
         super().sync(fd)

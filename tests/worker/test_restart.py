@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ import pytest
 from tests.worker.cluster_parts import BLOCK, config, files_under, running_worker
 from tests.worker.faulty_files import FaultyFiles
 
-from zerohop.errors import DataFolderInUse
+from zerohop.errors import DataFolderInUse, Overloaded, UnderStoreFailed
 from zerohop.model import WritePolicy
 from zerohop.rpc.worker_api import DeleteContents, DiscardContents, ListContents
 from zerohop_worker.identity import Identity
@@ -94,6 +95,30 @@ async def test_persisting_goes_on_after_failures(tmp_path: Path) -> None:
             await asyncio.sleep(0)
         assert told == [written.content]
         assert not any(copy.unpersisted for copy in running.worker.store.index.tiers["SSD"].copies.values())
+
+
+@pytest.mark.parametrize("failure", [errno.EMFILE, errno.EIO])
+async def test_an_owed_block_that_cannot_be_opened_now_is_kept(tmp_path: Path, failure: int) -> None:
+    files = FaultyFiles()
+    async with running_worker(tmp_path, files=files, settings=config(tmp_path, mem=0)) as running:
+        told: list[bytes] = []
+        running.worker.on_persisted = told.extend
+        files.folder, files.budget_bytes = str(tmp_path / "ssd" / "blocks"), 1 << 30
+        files.failing = {"open": failure}
+        written = await running.write(DATA, WritePolicy.ASYNC_THROUGH)
+        assert not written.persisted
+        while running.worker.persister._retry is None:
+            await asyncio.sleep(0)
+        with pytest.raises((Overloaded, UnderStoreFailed)):
+            await running.read(written.content, len(DATA))
+        assert await running.worker.scrub.run_once() == 0
+        files.failing = {}
+        running.worker.persister._retry.cancel()
+        running.worker.persister._go_on()
+        while not told:
+            await asyncio.sleep(0)
+        assert (await running.read(written.content, len(DATA)))[1] == DATA
+        assert running.worker.store.corrupt_blocks == 0
 
 
 async def test_deleting_an_owed_content_forgets_it(tmp_path: Path) -> None:

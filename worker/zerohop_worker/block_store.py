@@ -8,6 +8,7 @@ unlinking on tmpfs, is done in place (2 us, and 60 us for 4 MiB, measured; a thr
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 from collections import Counter
@@ -16,7 +17,7 @@ from collections.abc import AsyncGenerator, Hashable, Mapping
 import xxhash
 
 from zerohop.clock import Clock
-from zerohop.errors import ContentLost
+from zerohop.errors import ContentLost, Overloaded, UnderStoreFailed
 from zerohop_worker.block_writer import BlockWriter
 from zerohop_worker.cache_copy import BlockId, Copy, Incoming
 from zerohop_worker.cache_index import CacheIndex, Move
@@ -27,6 +28,8 @@ __all__ = ["BlockStore"]
 
 _log = logging.getLogger(__name__)
 _COPY_BYTES = 1 << 20
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Of the process or the machine: they say nothing about the file."""
 _MAX_MOVES = 2
 """Moves between tiers at a time: they must not starve the readers of threads and disk."""
 
@@ -60,24 +63,31 @@ class BlockStore:
         return copy if copy is not None and copy.verified else None
 
     async def ready(self, block: BlockId) -> Copy | None:
-        """As `lookup`, but verifies a copy that was not read yet since the start; drops those that are damaged."""
+        """As `lookup`, but verifies a copy that was not read yet since the start; drops those that are damaged.
+
+        Raises as `unreadable`.
+        """
         while (copy := self.index.find(block)) is not None and not copy.verified:
             await self.verify(copy)
         return copy
 
     async def verify(self, copy: Copy) -> bool:
-        """Reads the file against its checksum; drops and counts it if it is damaged. One check for all who ask."""
+        """Reads the file against its checksum; drops and counts it if it is damaged. One check for all who ask.
+
+        Raises as `unreadable`.
+        """
         task = self._checks.get(copy)
         if task is None:
             task = self._checks[copy] = asyncio.create_task(self._verify(copy))
+            task.add_done_callback(_seen)
         return await asyncio.shield(task)
 
     async def _verify(self, copy: Copy) -> bool:
         try:
             intact = await self.pool.run(self.folders[copy.tier].is_intact, copy)
         except OSError as error:
-            _log.warning("a block in tier %s cannot be read: %s", copy.tier, error)
-            intact = False
+            self.unreadable(copy, error)
+            return False
         finally:
             del self._checks[copy]
         copy.verified = intact
@@ -86,16 +96,21 @@ class BlockStore:
         return intact
 
     def open(self, copy: Copy) -> int | None:
-        """A read-only descriptor; None when the file is damaged, and then it is no longer in the cache."""
+        """A read-only descriptor; None when the file is damaged, and then it is no longer in the cache.
+
+        Raises as `unreadable`.
+        """
         try:
             return self.folders[copy.tier].open(copy)
         except OSError as error:
-            _log.warning("a block in tier %s cannot be opened: %s", copy.tier, error)
-            self.damaged(copy)
+            self.unreadable(copy, error)
             return None
 
     async def block_bytes(self, block: BlockId) -> AsyncGenerator[bytes, None]:
-        """All bytes of a cached block, in pieces. Raises ContentLost when there is no sound copy."""
+        """All bytes of a cached block, in pieces. Raises ContentLost when there is no sound copy.
+
+        Raises as `unreadable`, too.
+        """
         copy = await self.ready(block)
         fd = self.open(copy) if copy is not None else None
         if copy is None or fd is None:
@@ -103,13 +118,30 @@ class BlockStore:
         try:
             offset = 0
             while offset < copy.size_bytes:
-                data = await self.pool.run(os.pread, fd, _COPY_BYTES, offset)
+                try:
+                    data = await self.pool.run(os.pread, fd, _COPY_BYTES, offset)
+                except OSError as error:
+                    self.unreadable(copy, error)
+                    data = b""
                 if not data:
                     raise ContentLost(f"block {block[1]} of content {block[0].hex()} is short")
                 offset += len(data)
                 yield data
         finally:
             os.close(fd)
+
+    def unreadable(self, copy: Copy, error: OSError) -> None:
+        """The copy cannot be read: drops it, unless it may be read another time and that matters.
+
+        Raises Overloaded for want of descriptors or memory, and UnderStoreFailed for a copy that may be the only one
+        there is: its file stays, whatever the disk says today. One that is gone or of another size is damaged.
+        """
+        _log.warning("a block in tier %s cannot be read: %s", copy.tier, error)
+        if error.errno in _SHORTAGES:
+            raise Overloaded(f"a block cannot be opened now: {error.strerror}") from error
+        if copy.unpersisted and error.errno not in (None, errno.ENOENT):
+            raise UnderStoreFailed(f"an unpersisted block cannot be read now: {error}") from error
+        self.damaged(copy)
 
     def damaged(self, copy: Copy) -> None:
         """Its bytes are not what they should be: drops and counts it."""
@@ -225,6 +257,12 @@ class BlockStore:
         while tasks := [*self._moves, *self._checks.values(), *self._unlinks.values()]:
             await asyncio.wait(tasks)
             await asyncio.sleep(0)
+
+
+def _seen(check: asyncio.Task[bool]) -> None:
+    """Whoever waits has what a check raised; with nobody left it is of no interest."""
+    if not check.cancelled():
+        check.exception()
 
 
 def _copy_block(source: TierFolder, target: TierFolder, copy: Copy) -> bool:

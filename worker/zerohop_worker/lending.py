@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable
+from contextlib import suppress
 
-from zerohop.errors import InvalidRequest, Overloaded
+from zerohop.errors import InvalidRequest, Overloaded, ZerohopError
 from zerohop.model import block_count
 from zerohop.rpc.descriptors import DescriptorServer, Holder, Lent
 from zerohop.rpc.worker_api import BlockHandle, BlocksOpened, BlockUse, OpenBlocks, ReturnBlocks
@@ -56,7 +57,10 @@ class Lending:
         descriptors: list[int] = []
         for index in range(first, last):
             copy = self._store.lookup((content, index))
-            fd = self._store.open(copy) if copy is not None else None
+            fd = None
+            if copy is not None:
+                with suppress(ZerohopError):  # what was opened before it is lent all the same
+                    fd = self._store.open(copy)
             if copy is None or fd is None:
                 break
             self._store.used(copy)

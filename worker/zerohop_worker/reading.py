@@ -116,8 +116,9 @@ class Reading:
                         data = os.pread(fd, size_bytes, start)
                     else:
                         data = await self._store.pool.run(os.pread, fd, size_bytes, start)
-                except OSError:
-                    data = b""
+                except OSError as error:
+                    self._store.unreadable(copy, error)
+                    return
                 if not data:
                     self._store.damaged(copy)
                     return
