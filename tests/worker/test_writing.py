@@ -141,21 +141,59 @@ async def test_what_the_cache_cannot_take_goes_through(
         files.folder = ""
 
 
-@pytest.mark.parametrize("policy", [WritePolicy.MUST_CACHE, WritePolicy.ASYNC_THROUGH])
+@pytest.mark.parametrize(
+    ("policy", "call"),
+    [
+        (WritePolicy.MUST_CACHE, "rename"),
+        (WritePolicy.ASYNC_THROUGH, "rename"),
+        (WritePolicy.ASYNC_THROUGH, "sync"),
+        (WritePolicy.ASYNC_THROUGH, "sync_folder"),
+    ],
+)
 @pytest.mark.parametrize("size", [BLOCK - 1, BLOCK, 3 * BLOCK, 3 * BLOCK + 1])
 async def test_blocks_that_cannot_be_sealed_go_through(
-    tmp_path: Path, policy: WritePolicy, size: int
+    tmp_path: Path, policy: WritePolicy, size: int, call: str
 ) -> None:
     files = FaultyFiles()
     async with running_worker(tmp_path, files=files, settings=config(tmp_path, mem=0)) as running:
         files.folder, files.budget_bytes, files.failing = (
             str(tmp_path / "ssd"),
             1 << 30,
-            {"rename": errno.ENOSPC},
+            {call: errno.ENOSPC},
         )
         written = await running.write(DATA[:1] * size, policy)
         assert written.policy is WritePolicy.THROUGH
         assert await running.read(written.content, size, cache=False) == ("UNDER", DATA[:1] * size)
+        assert all(tier.taken_bytes == 0 for tier in running.worker.store.index.tiers.values())
+        await running.worker.store.quiet()
+        assert files_under(tmp_path / "ssd") == []
+
+
+class _ForgetfulFiles(FaultyFiles):
+    """A disk whose file system drops the pages of a file that it could not sync, as some do."""
+
+    forgetful = False
+
+    def sync(self, fd: int) -> None:
+        try:
+            super().sync(fd)
+        except OSError:
+            self.forgetful = True
+            raise
+
+    def read(self, fd: int, size_bytes: int, offset: int) -> bytes:
+        data = super().read(fd, size_bytes, offset)
+        return bytes(len(data)) if self.forgetful else data
+
+
+async def test_what_a_failed_sync_has_lost_is_not_taken_for_the_content(tmp_path: Path) -> None:
+    files = _ForgetfulFiles()
+    settings = config(tmp_path, mem=0, hdd=64 * BLOCK)
+    async with running_worker(tmp_path, files=files, settings=settings) as running:
+        files.folder, files.budget_bytes = str(tmp_path / "ssd"), 1 << 30
+        files.failing = {"sync": errno.EIO}
+        with pytest.raises(ZerohopError):
+            await running.write(DATA, WritePolicy.ASYNC_THROUGH)
         assert all(tier.taken_bytes == 0 for tier in running.worker.store.index.tiers.values())
 
 

@@ -100,7 +100,11 @@ class BlockWriter:
         staged.folder.files.write(staged.fd, buffers)
 
     def _create(self, staged: _Staged) -> None:
-        if staged.create() and self._readable:
+        if staged.create():
+            self._let_read(staged)
+
+    def _let_read(self, staged: _Staged) -> None:
+        if self._readable:
             assert staged.path is not None
             self.read_fds.append(staged.folder.files.open(staged.path))
 
@@ -136,21 +140,27 @@ class BlockWriter:
             return
 
     def _copy_prefix(self, old: _Staged, new: _Staged) -> None:
-        self._create(new)
+        new.create()
         for data in self._read_staged(old):
             new.folder.files.write(new.fd, [data])
+        self._let_read(new)  # not before: readers go on where they are
 
     def _read_staged(self, staged: _Staged) -> Iterator[bytes]:
+        """What was written so far. Raises OSError when it is not, which the last piece is held back for."""
         if staged.path is None or not self.size_bytes:
             return
         fd = staged.folder.files.open(staged.path)
         try:
-            offset = 0
+            offset, digest = 0, xxhash.xxh3_64()
             while offset < self.size_bytes:
                 data = staged.folder.files.read(fd, min(_COPY_BYTES, self.size_bytes - offset), offset)
                 if not data:
                     raise OSError("a staged block has become shorter")
                 offset += len(data)
+                digest.update(data)
+                # After a write or a sync that failed the system may have dropped the pages, and read others.
+                if offset == self.size_bytes and digest.intdigest() != self._digest.intdigest():
+                    raise OSError("a staged block reads as other bytes than were written")
                 yield data
         finally:
             os.close(fd)

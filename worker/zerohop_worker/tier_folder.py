@@ -126,7 +126,11 @@ class TierFolder:
             self._restore()
             self.files.rename(staged, target)
         if durable:
-            self.files.sync_folder(target.parent)
+            try:
+                self.files.sync_folder(target.parent)
+            except OSError:
+                self.files.rename(target, staged)  # unfinished again: its writer goes on elsewhere from there
+                raise
 
     def open(self, copy: Copy) -> int:
         """A read-only descriptor of a complete block. Raises OSError, also when the file's size is another one."""
