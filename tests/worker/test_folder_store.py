@@ -116,3 +116,20 @@ async def test_a_commit_syncs_data_then_name_and_new_folders(tmp_path: Path) -> 
     await put(store, content_id(b"sessions", 2, 1 << 20), b"data")
     assert files.calls == ["sync", "rename", "sync_folder 00000000000"]
     await store.close()
+
+
+async def test_what_is_found_is_made_durable_before_it_is_told(tmp_path: Path) -> None:
+    """Its writer may have been killed after he gave it its name, and before that was on disk."""
+    content = content_id(b"sessions", 1, 1 << 20)
+    dead = FolderStore(tmp_path, "w-1")
+    await dead.start()
+    await put(dead, content, b"data")
+    await dead.close()
+    files = TracedFiles()
+    store = FolderStore(tmp_path, "w-1", files)
+    await store.start()
+    files.calls.clear()
+    assert (await store.stat(content)).length == 4
+    session = b"sessions".hex()
+    assert files.calls == ["sync_folder contents", f"sync_folder {session}", "sync_folder 00000000000"]
+    await store.close()

@@ -64,7 +64,9 @@ class FolderStore:
         self.files.make_folder(self._staging)
         stamp = self._root / "store-id"
         with contextlib.suppress(FileNotFoundError):
-            return stamp.read_text().strip()
+            known = stamp.read_text().strip()
+            self.files.sync_folder(self._root)  # whoever made it may have died before he did
+            return known
         draft = self._staging / "store-id"
         fd = self.files.create(draft)
         try:
@@ -144,12 +146,19 @@ class FolderStore:
     async def stat(self, content: bytes) -> StoredContent:
         """See `UnderStore.stat`."""
         try:
-            info = await self.pool.run(os.stat, self.path(content))
+            info = await self.pool.run(self._settled, self.path(content))
         except FileNotFoundError:
             raise await self._missing(content) from None
         except OSError as error:
             raise _translated(error, f"cannot stat {content.hex()}") from error
         return StoredContent(content, info.st_size, info.st_mtime)
+
+    def _settled(self, path: Path) -> os.stat_result:
+        """The name is given after the data was synced, but before the name itself is."""
+        info = path.stat()
+        self.make_durable(path.parent)
+        self.files.sync_folder(path.parent)
+        return info
 
     async def delete(self, content: bytes) -> None:
         """See `UnderStore.delete`."""

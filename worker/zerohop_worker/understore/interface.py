@@ -52,7 +52,7 @@ class UnderStore(Protocol):
         """Exactly the bytes [offset, offset + length), in pieces of at most 1 MiB. Raises ContentNotFound."""
 
     async def stat(self, content: bytes) -> StoredContent:
-        """Raises ContentNotFound."""
+        """What it tells of is durable: whoever wrote it may have died before he made it so. Raises ContentNotFound."""
 
     async def delete(self, content: bytes) -> None:
         """Durable enough: a content that comes back after a crash is swept again. No error if there is none."""
