@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class StoreWorker:
         self.refuse_descriptors = False
         self.cut_writes_after: int | None = None  # bytes of a write after which the connection is closed
         self.draining = False
+        self.linger = False  # an answer that was called off is given all the same: it was on its way
         self.gate = asyncio.Event()  # descriptors are passed once it is set
         self.gate.set()
         self.used = asyncio.Event()
@@ -142,6 +144,9 @@ class StoreWorker:
     async def _open(self, request: OpenBlocks, _holder: Holder) -> tuple[BlocksOpened, list[int]]:
         self.opened.append(request)
         await self.gate.wait()
+        if self.linger:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
         if self.refuse_descriptors:
             raise OutOfSpace
         if request.content not in self.contents:

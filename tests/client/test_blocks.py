@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from zerohop.client import OpenBlock
-from zerohop.errors import ContentNotFound
+from zerohop.client.descriptor_link import DescriptorLink
+from zerohop.errors import ContentNotFound, OutcomeUnknown
 
 BLOCK = 4096
 DATA = os.urandom(BLOCK * 3 + 100)
@@ -144,3 +145,44 @@ async def test_closing_the_client_closes_every_descriptor(cluster: Any) -> None:
     await client.close()
     while open_descriptors() > before:  # the server's ends go in a later turn of the loop
         await asyncio.sleep(0)
+
+
+async def test_worker_hears_of_blocks_that_came_too_late(cluster: Any) -> None:
+    worker = await cluster.worker("w1")
+    content = worker.add(1, DATA)
+    link = linked(worker)
+    (block,) = await link.open(content, len(DATA), 0, 1, 10.0)
+    before = open_descriptors()
+    worker.linger = True
+    with pytest.raises(OutcomeUnknown):
+        await link.open(content, len(DATA), 1, 2, 0.05)
+    while not any(use.closed for use in worker.uses):
+        await worker.used.wait()
+        worker.used.clear()
+    assert [key for use in worker.uses for key in use.closed] == [(content, 1), (content, 2)]
+    assert open_descriptors() == before
+    block.release()
+    await link.close()
+
+
+async def test_worker_that_did_not_read_for_long_hears_of_everything(cluster: Any) -> None:
+    worker = await cluster.worker("w1")
+    content = worker.add(1, DATA)
+    link = linked(worker)
+    (first,) = await link.open(content, len(DATA), 0, 1, 10.0)
+    for number in range(400_000):  # in one turn of the loop: nobody reads, until no packet fits any more
+        link.used((content, number))
+    for number in range(5000):
+        OpenBlock(os.open("/dev/null", os.O_RDONLY), content, number, 1, "MEM", link).release()
+    while sum(len(use.closed) for use in worker.uses) < 5000:
+        await worker.used.wait()
+        worker.used.clear()
+    assert {key for use in worker.uses for key in use.closed} == {(content, n) for n in range(5000)}
+    first.release()
+    await link.close()
+
+
+def linked(worker: Any) -> DescriptorLink:
+    return DescriptorLink(
+        worker.path, name="test", wanted_back=lambda _link, _notice: None, broken=lambda _link: None
+    )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from zerohop.client.open_block import OpenBlock
 from zerohop.errors import Overloaded, ProtocolViolation
 from zerohop.rpc.descriptors import DescriptorClient, close_descriptors
-from zerohop.rpc.worker_api import BlockUse, OpenBlocks, ReturnBlocks
+from zerohop.rpc.worker_api import BlocksOpened, BlockUse, OpenBlocks, ReturnBlocks
 
 __all__ = ["DescriptorLink"]
 
@@ -46,7 +46,9 @@ class DescriptorLink:
     ) -> list[OpenBlock]:
         """Blocks from `index` on, at least one; the caller holds a reference to each. Raises what the worker raises."""
         request = OpenBlocks(content=content, content_length=length, first_index=index, count=count)
-        opened, descriptors = await self._client.call(request, timeout_s=timeout_s)
+        opened, descriptors = await self._client.call(
+            request, timeout_s=timeout_s, late=lambda answer: self._never_used(content, answer)
+        )
         if not descriptors or len(descriptors) != len(opened.blocks):
             close_descriptors(descriptors)
             raise ProtocolViolation(f"{len(descriptors)} descriptors for {len(opened.blocks)} blocks")
@@ -66,9 +68,17 @@ class DescriptorLink:
     def take_back(self, block: OpenBlock) -> None:
         """Nobody uses the block any more: closes it, and tells the worker."""
         os.close(block.fd)
+        self._has_closed((block.content, block.index))
+
+    def _never_used(self, content: bytes, answer: BlocksOpened) -> None:
+        """Blocks came when nobody waited for them any more; their descriptors are closed."""
+        for handle in answer.blocks:
+            self._has_closed((content, handle.index))
+
+    def _has_closed(self, key: tuple[bytes, int]) -> None:
         if self.is_broken:
             return
-        self._closed.append((block.content, block.index))
+        self._closed.append(key)
         if self._timer is None:
             self._plan_report()
         elif len(self._closed) >= _REPORT_COUNT:
@@ -83,14 +93,17 @@ class DescriptorLink:
         if self.is_broken or not (self._used or self._closed):
             return
         try:
-            self._client.notify(BlockUse(used=tuple(self._used), closed=tuple(self._closed)))
+            while (
+                self._used or self._closed
+            ):  # in parts: a worker that did not read for long has much to hear
+                closed = self._closed[:_REPORT_COUNT]
+                self._client.notify(BlockUse(used=tuple(self._used), closed=tuple(closed)))
+                self._used.clear()
+                del self._closed[: len(closed)]
         except Overloaded:
             # The worker does not read. What was closed must be told some time, what was used is only a hint.
             self._used.clear()
             self._plan_report()
-            return
-        self._used.clear()
-        self._closed.clear()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -6,9 +6,10 @@ import asyncio
 import errno
 import logging
 import socket
+from collections import OrderedDict
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -73,29 +74,38 @@ class DescriptorClient:
         """Whether there is a connection now."""
         return self._link is not None and not self._link.closed
 
-    async def call(self, request: Request[R], *, timeout_s: float = 10.0) -> tuple[R, list[int]]:
+    async def call(
+        self, request: Request[R], *, timeout_s: float = 10.0, late: Callable[[R], None] | None = None
+    ) -> tuple[R, list[int]]:
         """Sends `request`; returns its response and the descriptors that came with it, which are now the caller's.
 
         Raises what the handler raised, and as `RpcClient.call` does. Descriptors that arrive for a call that was
-        cancelled or timed out are closed.
+        cancelled or timed out are closed, and `late` is told the response: the lender counts them as lent.
         """
         started_s = perf_counter()
         try:
-            answer = await self._call(request, timeout_s)
+            answer = await self._call(request, timeout_s, late)
         except BaseException as error:
             outgoing[type(request)].ended(started_s, error)
             raise
         outgoing[type(request)].ended(started_s)
         return answer
 
-    async def _call(self, request: Request[R], timeout_s: float) -> tuple[R, list[int]]:
+    async def _call(
+        self, request: Request[R], timeout_s: float, late: Callable[[R], None] | None
+    ) -> tuple[R, list[int]]:
         link = self._link
         if link is None or link.closed:
             loop = asyncio.get_running_loop()
             deadline = loop.time() + timeout_s
             link = await self._connected(timeout_s)
             timeout_s = deadline - loop.time()
-        payload, descriptors = await link.call(encode(request), timeout_s)
+
+        def unclaimed(payload: bytes) -> None:
+            if late is not None:
+                late(decode_response(type(request), payload))
+
+        payload, descriptors = await link.call(encode(request), timeout_s, unclaimed)
         try:
             return decode_response(type(request), payload), descriptors
         except ProtocolViolation:
@@ -177,6 +187,13 @@ async def _connected_socket(path: str) -> socket.socket:
     return sock
 
 
+class _Pending(NamedTuple):
+    """A call that waits; `unclaimed` hears of the answer when it comes and nobody waits any more."""
+
+    future: asyncio.Future[_Answer]
+    unclaimed: Callable[[bytes], None]
+
+
 class _Link:
     """One connection to a lender."""
 
@@ -192,7 +209,9 @@ class _Link:
         self._notices = notices
         self._on_lost = on_lost
         self._handshake = ClientHandshake(process, None)
-        self._calls: dict[int, asyncio.Future[_Answer]] = {}
+        self._calls: dict[int, _Pending] = {}
+        # Who hears of the answer to a call that was given up, should it have been on its way; the last ones of them.
+        self._unclaimed: OrderedDict[int, Callable[[bytes], None]] = OrderedDict()
         self._deadlines = Deadlines(loop, self._expire)
         self._last_id = 0
         self.opened: asyncio.Future[None] = loop.create_future()
@@ -204,13 +223,13 @@ class _Link:
     def closed(self) -> bool:
         return self._socket.closed
 
-    async def call(self, request: bytes, timeout_s: float) -> _Answer:
+    async def call(self, request: bytes, timeout_s: float, unclaimed: Callable[[bytes], None]) -> _Answer:
         if len(self._calls) >= MAX_PENDING_CALLS:
             raise Overloaded("too many calls wait for this lender")
         self._last_id = call_id = self._free_id()
         self._socket.send(packet(FrameKind.REQUEST, call_id, request))
         future: asyncio.Future[_Answer] = self._loop.create_future()
-        self._calls[call_id] = future
+        self._calls[call_id] = _Pending(future, unclaimed)
         self._deadlines.add(call_id, self._loop.time() + timeout_s)
         try:
             if self.closed:
@@ -218,11 +237,13 @@ class _Link:
             return await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and future.exception() is None:
-                close_descriptors(future.result()[1])  # the answer and the cancellation came in one turn
+                payload, descriptors = future.result()  # the answer and the cancellation came in one turn
+                close_descriptors(descriptors)
+                unclaimed(payload)
             raise
         finally:
             if self._calls.pop(call_id, None) is not None:
-                self._give_up(call_id)
+                self._give_up(call_id, unclaimed)
 
     def notify(self, notice: msgspec.Struct) -> None:
         self._socket.send(notice_packet(notice))
@@ -236,37 +257,47 @@ class _Link:
             call_id = call_id % 0xFFFFFFFF + 1
         return call_id
 
-    def _give_up(self, call_id: int) -> None:
+    def _give_up(self, call_id: int, unclaimed: Callable[[bytes], None]) -> None:
         self._deadlines.discard(call_id)
+        self._unclaimed[call_id] = unclaimed
+        if len(self._unclaimed) > MAX_PENDING_CALLS:
+            self._unclaimed.popitem(last=False)
         try:
             self._socket.send(packet(FrameKind.CANCEL, call_id))
         except Overloaded as stuck:
             self._socket.close(stuck)
 
     def _expire(self, call_id: int) -> None:
-        future = self._calls.pop(call_id, None)
-        if future is not None:
-            self._give_up(call_id)
-            if not future.done():
-                future.set_exception(
+        pending = self._calls.pop(call_id, None)
+        if pending is not None:
+            self._give_up(call_id, pending.unclaimed)
+            if not pending.future.done():
+                pending.future.set_exception(
                     OutcomeUnknown("the time-out passed before the answer came", reason="deadline")
                 )
 
     def _packet(self, kind: int, call_id: int, payload: bytes, descriptors: list[int]) -> None:
-        future = self._calls.get(call_id) if kind == FrameKind.RESPONSE else None
-        if future is not None and not future.done():
+        pending = self._calls.get(call_id) if kind == FrameKind.RESPONSE else None
+        if pending is not None and not pending.future.done():
             del self._calls[call_id]
             self._deadlines.discard(call_id)
-            future.set_result((payload, descriptors))
+            pending.future.set_result((payload, descriptors))
             return
         close_descriptors(descriptors)
         if not self._handshake.done:
             self._shake_hands(kind, payload)
+        elif kind == FrameKind.RESPONSE:
+            unclaimed = self._unclaimed.pop(call_id, None)
+            if pending is not None:  # cancelled in this turn
+                unclaimed = self._calls.pop(call_id).unclaimed
+                self._deadlines.discard(call_id)
+            if unclaimed is not None:
+                unclaimed(payload)
         elif kind == FrameKind.NOTICE:
             self._notices.dispatch(payload)
         elif kind == FrameKind.ERROR:
             self._on_error(call_id, payload)
-        elif kind != FrameKind.RESPONSE:
+        else:
             raise ProtocolViolation(f"a lender does not send packets of kind {kind}")
 
     def _shake_hands(self, kind: int, payload: bytes) -> None:
@@ -278,19 +309,20 @@ class _Link:
     def _on_error(self, call_id: int, payload: bytes) -> None:
         if call_id == 0:
             raise decode_error(payload)  # about the connection, not about a call
-        future = self._calls.pop(call_id, None)
+        pending = self._calls.pop(call_id, None)
         self._deadlines.discard(call_id)
-        if future is not None and not future.done():
-            future.set_exception(decode_error(payload))
+        self._unclaimed.pop(call_id, None)
+        if pending is not None and not pending.future.done():
+            pending.future.set_exception(decode_error(payload))
 
     def _lost(self, error: ZerohopError | None) -> None:
         self._deadlines.close()
         if error is not None:
             _log.warning("closing a descriptor socket: %s", error)
         calls, self._calls = self._calls, {}
-        for future in calls.values():
-            if not future.done():
-                future.set_exception(lost_after_sending())
+        for pending in calls.values():
+            if not pending.future.done():
+                pending.future.set_exception(lost_after_sending())
         if self.opened.done():
             self._on_lost()
         else:
