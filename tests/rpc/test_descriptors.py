@@ -10,6 +10,7 @@ import resource
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.rpc.messages import (
@@ -27,6 +28,7 @@ from zerohop.errors import (
     Internal,
     OutcomeUnknown,
     ProtocolViolation,
+    TooLarge,
     UnknownOperation,
     ZerohopError,
 )
@@ -108,6 +110,38 @@ async def test_many_descriptors_travel_in_one_answer(lender: Lender, file: str) 
     answer, descriptors = await lender.client.call(OpenFile(file, count=250))
     assert answer.number == len(set(descriptors)) == 250
     close_descriptors(descriptors)
+
+
+@pytest.mark.parametrize("in_task", [False, True])
+async def test_the_lender_hears_of_an_answer_that_could_not_be_sent(
+    folder: Path, file: str, in_task: bool
+) -> None:
+    unsent: list[tuple[object, object]] = []
+    kind = OpenFileInTask if in_task else OpenFile
+
+    def lend(request: Any, _holder: Holder) -> Lent:
+        return Answer("x" * 100_000), [os.open(request.path, os.O_RDONLY)]
+
+    async def lend_in_task(request: Any, holder: Holder) -> Lent:
+        return lend(request, holder)
+
+    server = DescriptorServer(f"{folder}/fd.sock", name="worker")
+    server.register(
+        kind,
+        lend_in_task if in_task else lend,
+        unsent=lambda request, answer, _holder: unsent.append((request.path, len(answer.text))),
+    )
+    await server.listen()
+    client = DescriptorClient(f"{folder}/fd.sock", name="proxy")
+    with pytest.raises(TooLarge):
+        await client.call(kind(file))
+    before = open_now()
+    with pytest.raises(TooLarge):
+        await client.call(kind(file))
+    assert unsent == [(file, 100_000)] * 2
+    assert open_now() == before
+    await client.close()
+    await server.close()
 
 
 async def test_errors_carry_no_descriptors(

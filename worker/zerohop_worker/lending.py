@@ -36,7 +36,7 @@ class Lending:
 
     def serve(self, server: DescriptorServer) -> None:
         """Registers the handlers."""
-        server.register(OpenBlocks, self.open_blocks)
+        server.register(OpenBlocks, self.open_blocks, unsent=self._not_lent)
         server.register_notice(BlockUse, self.block_use)
 
     def open_blocks(self, request: OpenBlocks, holder: Holder) -> Lent | Awaitable[Lent]:
@@ -87,6 +87,10 @@ class Lending:
         handles = [BlockHandle(index=first, length=copy.size_bytes, source=source, tier=copy.tier)]
         more, descriptors = self._open_cached(content, first + 1, last, holder)
         return BlocksOpened(blocks=(*handles, *more)), [fd, *descriptors]
+
+    def _not_lent(self, request: OpenBlocks, opened: BlocksOpened, holder: Holder) -> None:
+        for handle in opened.blocks:
+            self._store.index.holds.returned(holder, (request.content, handle.index))
 
     def block_use(self, report: BlockUse, holder: Holder) -> None:
         """See `BlockUse`."""

@@ -9,7 +9,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -38,6 +38,14 @@ MAX_HOLDERS = 256
 MAX_CALLS_PER_HOLDER = 256
 _ACCEPT_RETRY_S = 0.1
 """After running out of descriptors: the socket stays readable, and must not turn the loop into a spin."""
+
+
+class _Handler(NamedTuple):
+    """See `DescriptorServer.register`."""
+
+    call: Callable[[Any, Holder], Lent | Awaitable[Lent]]
+    close: bool
+    unsent: Callable[[Any, Any, Holder], None]
 
 
 class Holder:
@@ -109,15 +117,15 @@ class Holder:
     def _on_request(self, call_id: int, payload: bytes) -> None:
         try:
             request = self._server.messages.decode(payload)
-            handler, close = self._server.handlers[type(request)]
+            handler = self._server.handlers[type(request)]
             calls, started_s = self._server.calls[type(request)], perf_counter()
             try:
-                outcome = handler(request, self)
+                outcome = handler.call(request, self)
                 if not inspect.isawaitable(outcome):
-                    self._answer(call_id, outcome, close=close)
+                    self._answer(call_id, request, outcome, handler)
                     calls.ended(started_s)
                     return
-                task = self._begin(call_id, outcome, close=close)
+                task = self._begin(call_id, request, outcome, handler)
             except BaseException as error:
                 calls.ended(started_s, error)
                 raise
@@ -127,36 +135,42 @@ class Holder:
         except Exception:  # noqa: BLE001 - the funnel: any defect of a handler is logged and answered
             self._answer_error(call_id, self._defect())
 
-    def _begin(self, call_id: int, work: Awaitable[Lent], *, close: bool) -> asyncio.Future[Lent]:
+    def _begin(
+        self, call_id: int, request: Any, work: Awaitable[Lent], handler: _Handler
+    ) -> asyncio.Future[Lent]:
         if call_id in self._tasks or len(self._tasks) >= MAX_CALLS_PER_HOLDER:
             if inspect.iscoroutine(work):
                 work.close()
             raise Overloaded(f"{self._server.name} is at its limit of concurrent calls")
         task = asyncio.ensure_future(work)
         self._tasks[call_id] = task
-        task.add_done_callback(lambda done: self._finish(call_id, done, close=close))
+        task.add_done_callback(lambda done: self._finish(call_id, request, done, handler))
         return task
 
-    def _finish(self, call_id: int, task: asyncio.Future[Lent], *, close: bool) -> None:
+    def _finish(self, call_id: int, request: Any, task: asyncio.Future[Lent], handler: _Handler) -> None:
         self._tasks.pop(call_id, None)
         if task.cancelled():
             return
         try:
-            self._answer(call_id, task.result(), close=close)
+            self._answer(call_id, request, task.result(), handler)
         except ZerohopError as error:
             self._answer_error(call_id, error)
         except Exception:  # noqa: BLE001 - the funnel: any defect of a handler is logged and answered
             self._answer_error(call_id, self._defect())
 
-    def _answer(self, call_id: int, outcome: Lent, *, close: bool) -> None:
+    def _answer(self, call_id: int, request: Any, outcome: Lent, handler: _Handler) -> None:
         response, descriptors = outcome
         try:
-            data = packet(FrameKind.RESPONSE, call_id, encode(response))
+            try:
+                data = packet(FrameKind.RESPONSE, call_id, encode(response))
+            except BaseException:
+                if handler.close:
+                    close_descriptors(descriptors)
+                raise
+            self._socket.send(data, descriptors, close=handler.close)
         except BaseException:
-            if close:
-                close_descriptors(descriptors)
+            handler.unsent(request, response, self)
             raise
-        self._socket.send(data, descriptors, close=close)
 
     def _answer_error(self, call_id: int, error: ZerohopError) -> None:
         try:
@@ -197,7 +211,7 @@ class DescriptorServer:
         self.path = path
         self.messages = MessageSet()
         self.calls = Calls()
-        self.handlers: dict[type, tuple[Callable[[Any, Holder], Lent | Awaitable[Lent]], bool]] = {}
+        self.handlers: dict[type, _Handler] = {}
         self.notices = NoticeSet()
         self._on_connect, self._on_lost = on_connect, on_lost
         self._file: UnixSocketFile | None = None
@@ -210,13 +224,16 @@ class DescriptorServer:
         handler: Callable[[Q, Holder], Lent | Awaitable[Lent]],
         *,
         close_after_send: bool = True,
+        unsent: Callable[[Q, Any, Holder], None] = lambda _request, _response, _holder: None,
     ) -> None:
         """`handler(request, holder)`, plain or async, returns the response and descriptors (at most 250).
 
-        They are closed here once they are sent, unless `close_after_send` is False. Register before listening.
+        They are closed here once they are sent, unless `close_after_send` is False. `unsent(request, response,
+        holder)` is called for a response that could not be sent: the holder stays and has none of them. Register
+        before listening.
         """
         self.messages.add(request_class)
-        self.handlers[request_class] = (handler, close_after_send)
+        self.handlers[request_class] = _Handler(handler, close_after_send, unsent)
 
     def register_notice(self, notice_class: type[N], handler: Callable[[N, Holder], None]) -> None:
         """Calls `handler(notice, holder)` for each notice of that struct."""
