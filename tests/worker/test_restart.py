@@ -10,13 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.worker.cluster_parts import BLOCK, config, files_under, running_worker
+from msgspec.structs import replace
+from tests.worker.cluster_parts import BLOCK, CountingStore, config, files_under, running_worker
 from tests.worker.faulty_files import FaultyFiles
 
 from zerohop.errors import DataFolderInUse, Overloaded, UnderStoreFailed
 from zerohop.model import WritePolicy
 from zerohop.rpc.worker_api import DeleteContents, DiscardContents, ListContents
 from zerohop_worker.identity import Identity
+from zerohop_worker.worker import Worker
 
 DATA = os.urandom(5 * BLOCK + 17)
 
@@ -149,6 +151,17 @@ async def test_listing_in_pages(tmp_path: Path) -> None:
             if not after:
                 break
         assert found == sorted(written)
+
+
+async def test_a_tier_belongs_to_one_worker(tmp_path: Path) -> None:
+    async with running_worker(tmp_path) as running:
+        written = await running.write(DATA)
+        settings = replace(config(tmp_path / "b", mem=0), ssd_dir=str(tmp_path / "ssd"))
+        store = CountingStore(tmp_path / "store", worker_id="w-2")
+        other = Worker(settings, "w-2", store, running.clock)
+        with pytest.raises(DataFolderInUse, match="SSD"):
+            await other.start()
+        assert (await running.read(written.content, len(DATA)))[1] == DATA
 
 
 def test_one_identity_for_one_process(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ holds those being written; a block is renamed out of it after its only writable 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import os
 import re
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 import xxhash
 
+from zerohop.errors import DataFolderInUse
 from zerohop_worker.cache_copy import BlockId, Copy
 from zerohop_worker.files import Files
 
@@ -47,9 +49,14 @@ class TierFolder:
         self._blocks = root / "blocks"
         self._staging = root / "staging"
         self._numbers = itertools.count()
+        self._lock_fd = -1
 
     def prepare(self, *, wipe: bool) -> None:
-        """Creates the folders, private to the user; removes what was never finished, or with `wipe` everything."""
+        """Creates the folders, private to the user; removes what was never finished, or with `wipe` everything.
+
+        Raises DataFolderInUse for a folder that another tier or worker uses: each would take the other's blocks for
+        its own, and evict what is not persisted. `close` lets go of it.
+        """
         if wipe:
             self.remove()
         if not self.root.parent.exists():
@@ -60,8 +67,29 @@ class TierFolder:
         self.root.mkdir(mode=0o700, exist_ok=True)
         _check_owner(self.root, os.getuid())
         self.root.chmod(0o700)
+        self._lock()
         shutil.rmtree(self._staging, ignore_errors=True)
         self._make_folders()
+
+    def _lock(self) -> None:
+        fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise DataFolderInUse(
+                f"the folder {self.root} holds another cache: give tier {self.name} its own"
+            ) from None
+        except OSError:  # a file system without locks
+            os.close(fd)
+        else:
+            self._lock_fd = fd
+
+    def close(self) -> None:
+        """Another process may have the folder now."""
+        if self._lock_fd >= 0:
+            fd, self._lock_fd = self._lock_fd, -1
+            os.close(fd)
 
     def _make_folders(self) -> None:
         self._staging.mkdir(mode=0o700, exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from zerohop.client.worker_links import WorkerLinks
 from zerohop.clock import Clock
 from zerohop.config import WorkerConfig
-from zerohop.errors import ConfigError
+from zerohop.errors import ConfigError, DataFolderInUse
 from zerohop.rpc.master_api import ClusterView
 from zerohop.rpc.tls import rpc_client_tls
 from zerohop_worker.block_store import BlockStore
@@ -103,7 +103,7 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Raises ConfigError when a tier's folder cannot be used."""
+        """Raises ConfigError when a tier's folder cannot be used, DataFolderInUse when another one uses it."""
         try:
             held = await self._pool.run(self.persister.load)
             for name, folder in self.folders.items():
@@ -111,7 +111,11 @@ class Worker:
                 if not folder.volatile:
                     await self._adopt(name, folder, held)
         except OSError as error:
+            self._let_go()
             raise ConfigError(f"a folder of the cache cannot be used: {error}") from error
+        except DataFolderInUse:
+            self._let_go()
+            raise
         self.persister.start()
         work = (self._make_headroom(), self.scrub.run(), self.replication.run())
         self._tasks = [asyncio.create_task(task) for task in work]
@@ -154,8 +158,13 @@ class Worker:
         for folder in self.folders.values():
             if folder.volatile:
                 await self._pool.run(folder.remove)
+        self._let_go()
         self._pool.close()
         await self.under_store.close()
+
+    def _let_go(self) -> None:
+        for folder in self.folders.values():
+            folder.close()
 
 
 def _links(config: WorkerConfig, worker_id: str) -> WorkerLinks:
