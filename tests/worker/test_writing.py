@@ -75,6 +75,14 @@ async def test_a_cut_stream_leaves_nothing(tmp_path: Path, policy: WritePolicy) 
         assert [path.name for path in left] == ["store-id"]
 
 
+async def test_a_store_that_takes_nothing_leaves_no_write_behind(tmp_path: Path) -> None:
+    async with running_worker(tmp_path) as running:
+        running.under_store.is_down = True
+        with pytest.raises(UnderStoreFailed):
+            await running.write(DATA)
+        assert not running.worker.contents.writing
+
+
 async def test_a_body_of_another_length_is_refused(tmp_path: Path) -> None:
     async with running_worker(tmp_path) as running:
         with pytest.raises(BodyTooShort):

@@ -67,15 +67,18 @@ class Writing:
         if len(self.contents.writing) >= MAX_WRITES:
             raise Overloaded(f"the worker takes {MAX_WRITES} contents at a time")
         content = self.contents.begin()
-        write = _Write(self, content, request)
+        try:
+            return await self._write(_Write(self, content, request), stream)
+        finally:
+            self.contents.writing.discard(content)
+
+    async def _write(self, write: _Write, stream: ByteStream) -> ContentWritten:
         try:
             await write.receive(stream)
             return await write.finish()
         except BaseException:
             await _to_the_end(write.abort())
             raise
-        finally:
-            self.contents.writing.discard(content)
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
