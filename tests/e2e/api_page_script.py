@@ -1,6 +1,6 @@
 """The Python example of the S3 API page, run by test_api_page.py in a process of its own: boto 2 warns a lot."""
 
-# ruff: noqa: N816, T201 - the names and the form are those of the page
+# ruff: noqa: E402, N816, T201 - the names and the form are those of the page
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import io
 import math
 import os
 import sys
+
+from tests.support.boto2 import make_boto_importable
+
+make_boto_importable()
 
 import boto
 import boto.s3.connection

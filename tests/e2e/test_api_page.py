@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -9,6 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 from tests.support.cluster import Cluster
+
+ROOT = Path(__file__).resolve().parents[2]
 
 BUCKET_ELEMENTS = [
     "Name",
@@ -201,6 +204,7 @@ def test_the_python_script(cluster: Cluster, tmp_path: Path) -> None:
     done = subprocess.run(
         [cluster.python, str(script), str(cluster.port)],
         cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=100,

@@ -13,11 +13,13 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.boto2 import make_boto_importable
 
 from zerohop_proxy.authorization import Anonymous, parse_authorization, verify
 from zerohop_proxy.raw_request import RawRequest
 from zerohop_proxy.s3_errors import S3Error
 
+make_boto_importable()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import boto.auth
