@@ -116,8 +116,8 @@ async def test_many_descriptors_travel_in_one_answer(lender: Lender, file: str) 
 async def test_the_lender_hears_of_an_answer_that_could_not_be_sent(
     folder: Path, file: str, in_task: bool
 ) -> None:
-    unsent: list[tuple[object, object]] = []
-    kind = OpenFileInTask if in_task else OpenFile
+    unsent: list[tuple[str, int]] = []
+    kind: Any = OpenFileInTask if in_task else OpenFile
 
     def lend(request: Any, _holder: Holder) -> Lent:
         return Answer("x" * 100_000), [os.open(request.path, os.O_RDONLY)]
