@@ -211,6 +211,10 @@ def test_conditional_reads(send: SignedHttp, path: str) -> None:
     [
         ("GET", "none", "", {}, 404, "NoSuchKey"),
         ("GET", "k", "versionId=", {}, 400, "InvalidArgument"),
+        ("GET", "k", "versionId", {}, 400, "InvalidArgument"),
+        ("GET", "k", "attributes&versionId=", {"x-amz-object-attributes": "ETag"}, 400, "InvalidArgument"),
+        ("HEAD", "k", "versionId=", {}, 400, ""),
+        ("DELETE", "k", "versionId=", {}, 400, "InvalidArgument"),
         ("GET", "k", "versionId=short", {}, 400, "InvalidArgument"),
         ("GET", "k", "versionId=3HL4kqtJlcpXroDTDmJ.rmSpXd3dIbrH", {}, 404, "NoSuchVersion"),
         ("DELETE", "k", "versionId=short", {}, 400, "InvalidArgument"),
@@ -249,6 +253,13 @@ def test_refused(
     reply = send(method, path.removesuffix("k") + key, query, headers=headers)
     assert (reply.status, reply.code) == (status, code)
     assert send("GET", path).body == BODY
+
+
+def test_an_empty_version_is_told(send: SignedHttp, path: str) -> None:
+    for method in ("GET", "DELETE"):
+        reply = send(method, path, "versionId=")
+        told = [reply.text(name) or "" for name in ("Message", "ArgumentName", "ArgumentValue")]
+        assert told == ["Version id cannot be the empty string", "versionId", ""]
 
 
 def test_overrides_are_for_signed_reads(send: SignedHttp, path: str) -> None:

@@ -111,6 +111,22 @@ def test_headers(signer: Signer, mistakes: dict[str, Any], status: int, code: st
     assert (reply.status, reply.code) == (status, code)
 
 
+def test_without_a_body_its_hash_may_be_left_out(signer: Signer) -> None:
+    """As curl 7.88 does it. S3 refuses that."""
+    empty = hashlib.sha256(b"").hexdigest()
+    assert signer.get(payload=empty, leave_out="x-amz-content-sha256").body == BODY
+    unsigned = signer.get(payload="UNSIGNED-PAYLOAD", leave_out="x-amz-content-sha256")
+    assert (unsigned.status, unsigned.code) == (403, "SignatureDoesNotMatch")
+
+
+def test_a_body_without_a_hash_is_refused(signer: Signer) -> None:
+    headers = signer.headers(payload=hashlib.sha256(b"other").hexdigest(), leave_out="x-amz-content-sha256")
+    reply = signer.send("PUT", signer.path, headers=headers, body=b"other")
+    assert (reply.status, reply.code) == (400, "InvalidRequest")
+    assert reply.text("Message") == "Missing required header for this request: x-amz-content-sha256"
+    assert signer.get().body == BODY
+
+
 def test_what_should_have_been_signed_is_told(signer: Signer, user: User) -> None:
     reply = signer.get(secret_key="wrong")
     assert reply.text("AWSAccessKeyId") == user.access_key
