@@ -31,6 +31,7 @@ format: .venv/.dev
 
 # The full-size forms: gigabyte streams, a million keys, repeated kills. SOAK_S bounds the whole run, in seconds.
 soak: .venv/.dev $(CLIENTS)
+	@.ci/debian-packages soak
 	$(BIN)/python -m pip --quiet --disable-pip-version-check install --constraint constraints/dev.txt --group soak
 	SOAK_S=$(SOAK_S) timeout --signal=INT --kill-after=60 $$(( $(SOAK_S) + 120 )) \
 	  $(BIN)/python -m pytest -m soak --timeout $(SOAK_S) $(PYTEST_ARGS)
