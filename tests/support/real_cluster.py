@@ -161,7 +161,10 @@ class RealCluster:
             for name in running:
                 status = self._gone(self._processes[name])
                 assert status == 0, self.tell(f"{name} ended with status {status}")
-        assert not _DEFECT.search(self.log), self.tell("the log tells of a defect")
+        defect = _DEFECT.search(log := self.log)
+        assert defect is None, self.tell(
+            f"the log tells of a defect:\n{log[max(0, defect.start() - 300) : defect.end() + 3000]}"
+        )
 
     def clean_up(self) -> None:
         """For the end, whatever happened."""
