@@ -22,12 +22,13 @@ Entry = tuple[str, int]
 class Access:
     """A bucket at an endpoint, and whose keys to use."""
 
-    endpoint: str  # http://host:port
+    endpoint: str  # http://host:port or https://host:port
     prefix: str  # "" or the path that stands before the bucket
     access_key: str
     secret_key: str
     bucket: str
     folder: str  # a folder for the client's own files, empty at first
+    ca_file: str = ""  # the authority that an https endpoint's certificate comes from (PEM)
 
     @property
     def url(self) -> str:
@@ -37,6 +38,10 @@ class Access:
     def host(self) -> str:
         """host:port"""
         return urlsplit(self.endpoint).netloc
+
+    @property
+    def is_secure(self) -> bool:
+        return self.endpoint.startswith("https:")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -52,11 +57,12 @@ class Access:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def as_json(self) -> dict[str, str | int]:
+    def as_json(self) -> dict[str, str | int | bool]:
         return {
             **asdict(self),
             "url": self.url,
             "host": self.host,
+            "is_secure": self.is_secure,
             "region": REGION,
             "part_bytes": PART_BYTES,
         }

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import pytest
 from tests.clients.access import Access, Client
 from tests.clients.commands import AwsCli, Curl, Rclone, S3Cmd, S5Cmd
 from tests.clients.driven import by_node, by_python, with_clients_python
 from tests.clients.mounted import S3FsFuse
 
-__all__ = ["ADDRESSED", "CLIENTS", "ODD_KEYS", "PREFIX", "Kind"]
+__all__ = ["ADDRESSED", "CLIENTS", "ODD_KEYS", "OVER_HTTPS", "PREFIX", "Kind"]
 
 PREFIX: Final = "/api/v1/s3"
 
@@ -43,11 +44,12 @@ class Kind:
     connect: Callable[[Access], Client]
     takes_a_path: bool = True  # the endpoint may have one
     makes_buckets: bool = True
+    frames_for_https: bool = False  # its bodies have another form there (STREAMING-UNSIGNED-PAYLOAD-TRAILER)
     cannot_name: tuple[str, ...] = ()  # odd keys that it changes or refuses itself
 
 
 CLIENTS: Final[dict[str, Kind]] = {
-    "boto3": Kind(partial(by_python, driver="with_boto3")),
+    "boto3": Kind(partial(by_python, driver="with_boto3"), frames_for_https=True),
     "boto": Kind(
         partial(by_python, driver="with_boto"),
         cannot_name=("empty folder name", "leading slash", "not in XML 1.0"),
@@ -71,9 +73,9 @@ CLIENTS: Final[dict[str, Kind]] = {
             *("tab and newline", "not in XML 1.0"),
         ),
     ),
-    "aws-sdk-js": Kind(partial(by_node, driver="with_aws_sdk")),
+    "aws-sdk-js": Kind(partial(by_node, driver="with_aws_sdk"), frames_for_https=True),
     "minio-js": Kind(partial(by_node, driver="with_minio_js"), takes_a_path=False),
-    "awscli": Kind(AwsCli),
+    "awscli": Kind(AwsCli, frames_for_https=True),
     "s3cmd": Kind(S3Cmd, cannot_name=("glob", "tab and newline", "not in XML 1.0")),
     "rclone": Kind(
         Rclone,
@@ -92,9 +94,17 @@ CLIENTS: Final[dict[str, Kind]] = {
 }
 
 ADDRESSED: Final = [
-    (name, prefix)
+    pytest.param((name, prefix, False), id=f"{name}-{'prefix' if prefix else 'root'}")
     for name, kind in CLIENTS.items()
     for prefix in ("", PREFIX)
     if kind.takes_a_path or not prefix
 ]
-"""Each client with each form of endpoint that it takes."""
+"""Each client with each form of endpoint that it takes: name, path, and whether over https."""
+
+OVER_HTTPS: Final = [
+    pytest.param(
+        (name, "", True), id=f"{name}-https", marks=[] if kind.frames_for_https else pytest.mark.soak
+    )
+    for name, kind in CLIENTS.items()
+]
+"""Every client. In the short run only those whose bodies take another form over https."""

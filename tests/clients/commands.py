@@ -54,6 +54,10 @@ class _Program:
         """Nothing runs between the operations."""
 
 
+def _aws_trust(access: Access) -> dict[str, str]:
+    return {"AWS_CA_BUNDLE": access.ca_file} if access.is_secure else {}
+
+
 class AwsCli(_Program):
     """AWS's command line."""
 
@@ -62,6 +66,7 @@ class AwsCli(_Program):
         sizes = f"  multipart_threshold = {_PART_MIB}MB\n  multipart_chunksize = {_PART_MIB}MB\n"
         self._parts_config = self._file("in-parts.conf", f"[default]\ns3 =\n{sizes}")
         self._config = self._file("plain.conf", "[default]\n")
+        self._environment |= _aws_trust(access)
 
     def _aws(self, *arguments: str | Path, config: Path | None = None) -> bytes:
         self._environment["AWS_CONFIG_FILE"] = str(config or self._config)
@@ -104,11 +109,13 @@ class S3Cmd(_Program):
 
     def _s3cmd(self, *arguments: str | Path) -> bytes:
         host = self._access.host + self._access.prefix
+        trust = f"ca_certs_file = {self._access.ca_file}\n" if self._access.is_secure else ""
         config = self._file(
             "s3cfg",
             "[default]\n"
             f"access_key = {self._access.access_key}\nsecret_key = {self._access.secret_key}\n"
-            f"host_base = {host}\nhost_bucket = {host}\nuse_https = False\n"
+            f"host_base = {host}\nhost_bucket = {host}\nuse_https = {self._access.is_secure}\n"
+            f"{trust}"
             f"multipart_chunk_size_mb = {_PART_MIB}\n",
         )
         return self._run(CLIENTS_BIN / "s3cmd", "--config", config, "--no-progress", *arguments)
@@ -164,6 +171,8 @@ class Rclone(_Program):
         }
         self._environment |= {f"RCLONE_CONFIG_ZH_{name}": value for name, value in remote.items()}
         self._environment["RCLONE_CONFIG"] = ""
+        if access.is_secure:
+            self._environment["RCLONE_CA_CERT"] = access.ca_file
 
     def _rclone(self, *arguments: str | Path) -> bytes:
         return self._run(str(CLIENTS_BIN / "rclone"), *arguments)
@@ -200,6 +209,10 @@ class Rclone(_Program):
 
 class S5Cmd(_Program):
     """s5cmd."""
+
+    def __init__(self, access: Access) -> None:
+        super().__init__(access)
+        self._environment |= _aws_trust(access)
 
     def _s5cmd(self, *arguments: str | Path) -> bytes:
         flags = ("--retry-count", "1", "--endpoint-url", self._access.url)
@@ -246,6 +259,7 @@ class Curl(_Program):
             *("--aws-sigv4", f"aws:amz:{REGION}:s3", "--user", keys),
             # Not every version sends this by itself, and S3 wants it.
             *("--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"),
+            *(("--cacert", self._access.ca_file) if self._access.is_secure else ()),
             *arguments,
             f"{self._access.url}{path}{query}",
         )

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+import trustme
 from tests.clients.access import PART_BYTES, REGION, Access, Client
-from tests.clients.catalogue import ADDRESSED, CLIENTS
+from tests.clients.catalogue import CLIENTS
 from tests.clients.driven import CLIENTS_BIN, ROOT
+from tests.clients.secure_proxy import proxy_over_https
 from tests.support.cluster import Cluster
+from tests.tls.certificates import Authority
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -61,17 +64,26 @@ def access(
     )
 
 
-@pytest.fixture(
-    scope="module",
-    params=ADDRESSED,
-    ids=[f"{name}-{'prefix' if prefix else 'root'}" for name, prefix in ADDRESSED],
-)
-def addressed(
-    request: pytest.FixtureRequest, access: Access, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Access]:
-    name, prefix = request.param
+@pytest.fixture(scope="module")
+def secure_access(
+    cluster: Cluster, access: Access, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Access]:
+    """The same over https: one more proxy of the cluster, with a certificate of an authority of its own."""
+    folder = tmp_path_factory.mktemp("https")
+    authority = Authority(trustme.CA(), folder)
+    authority.issue()
+    with proxy_over_https(cluster, authority) as endpoint:
+        yield replace(access, endpoint=endpoint, ca_file=authority.ca_file)
+
+
+@pytest.fixture(scope="module")
+def addressed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Access]:
+    """Parametrized with `ADDRESSED` and `OVER_HTTPS`."""
+    name, prefix, is_secure = request.param
     folder = str(tmp_path_factory.mktemp(name))
-    return name, replace(access, prefix=prefix, bucket=f"{name}-{random.randbytes(6).hex()}", folder=folder)
+    bucket = f"{name}-{random.randbytes(6).hex()}"
+    found: Access = request.getfixturevalue("secure_access" if is_secure else "access")
+    return name, replace(found, prefix=prefix, bucket=bucket, folder=folder)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import base64
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,13 +21,15 @@ CLIENTS_BIN: Final = ROOT / ".venv-clients" / "bin"
 class Driven:
     """Speaks to a driver: one JSON object a line in, one out."""
 
-    def __init__(self, access: Access, command: Sequence[str]) -> None:
+    def __init__(
+        self, access: Access, command: Sequence[str], variables: Mapping[str, str] | None = None
+    ) -> None:
         self._log = Path(access.folder) / "driver.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*command, json.dumps(access.as_json())],
                 cwd=ROOT,
-                env={**access.environment, "PYTHONPATH": str(ROOT)},
+                env={**access.environment, "PYTHONPATH": str(ROOT), **(variables or {})},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -87,4 +89,5 @@ def with_clients_python(access: Access, driver: str) -> Driven:
 
 def by_node(access: Access, driver: str) -> Driven:
     """A driver in Node."""
-    return Driven(access, ["node", str(ROOT / "tests/clients/node" / f"{driver}.js")])
+    trust = {"NODE_EXTRA_CA_CERTS": access.ca_file} if access.is_secure else None
+    return Driven(access, ["node", str(ROOT / "tests/clients/node" / f"{driver}.js")], trust)

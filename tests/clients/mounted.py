@@ -36,7 +36,7 @@ def mounted(access: Access) -> Iterator[Path]:
     command = ["s3fs", access.bucket, str(point), "-f", "-o", ",".join(options)]
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            command, env={**access.environment, **_keys(access)}, stdout=sink, stderr=sink
+            command, env={**access.environment, **_variables(access)}, stdout=sink, stderr=sink
         )
     try:
         _wait_for_mount(point, process, log)
@@ -49,8 +49,9 @@ def mounted(access: Access) -> Iterator[Path]:
         process.wait(_PATIENCE_S)
 
 
-def _keys(access: Access) -> dict[str, str]:
-    return {"AWSACCESSKEYID": access.access_key, "AWSSECRETACCESSKEY": access.secret_key}
+def _variables(access: Access) -> dict[str, str]:
+    keys = {"AWSACCESSKEYID": access.access_key, "AWSSECRETACCESSKEY": access.secret_key}
+    return keys | ({"CURL_CA_BUNDLE": access.ca_file} if access.is_secure else {})
 
 
 def _unmount(point: Path) -> list[str]:

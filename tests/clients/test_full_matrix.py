@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 from tests.clients.access import Access, Client
-from tests.clients.catalogue import CLIENTS, ODD_KEYS
+from tests.clients.catalogue import ADDRESSED, CLIENTS, ODD_KEYS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.parametrize("addressed", ADDRESSED, indirect=True)]
 
 LARGE_BYTES = 100 << 20
 

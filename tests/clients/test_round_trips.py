@@ -6,10 +6,15 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.clients.access import Client
+from tests.clients.catalogue import ADDRESSED, OVER_HTTPS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+pytestmark = pytest.mark.parametrize("addressed", [*ADDRESSED, *OVER_HTTPS], indirect=True)
 
 
 def test_a_small_object(client: Client, bucket: str, judge: S3Client, tmp_path: Path) -> None:

@@ -39,12 +39,20 @@ def many_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_table(tmp_path_factory.mktemp("tables") / "many.parquet", MANY_ROWS)
 
 
-@pytest.fixture(params=["", PREFIX], ids=["root", "prefix"])
-def lake(request: pytest.FixtureRequest, access: Access, judge: S3Client, tmp_path: Path) -> Access:
+@pytest.fixture(
+    params=[
+        pytest.param(("access", ""), id="root"),
+        pytest.param(("access", PREFIX), id="prefix"),
+        pytest.param(("secure_access", ""), id="https", marks=pytest.mark.soak),
+    ]
+)
+def lake(request: pytest.FixtureRequest, judge: S3Client, tmp_path: Path) -> Access:
     """A new bucket."""
+    fixture, prefix = request.param
+    access: Access = request.getfixturevalue(fixture)
     bucket = f"lake-{random.randbytes(6).hex()}"
     judge.create_bucket(Bucket=bucket)
-    return replace(access, prefix=request.param, bucket=bucket, folder=str(tmp_path))
+    return replace(access, prefix=prefix, bucket=bucket, folder=str(tmp_path))
 
 
 @pytest.fixture

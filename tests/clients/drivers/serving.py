@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Entries", "Settings", "serve"]
+__all__ = ["Entries", "Settings", "serve", "trust_by_environment"]
 
 Settings = dict[str, Any]
 """What `Access.as_json` gives."""
 
 Entries = list[tuple[str, int]]
 """Keys and sizes in bytes."""
+
+
+def trust_by_environment(settings: Settings) -> None:
+    """For clients on Rust's object_store, which takes certificates from nowhere else."""
+    if settings["is_secure"]:
+        os.environ["SSL_CERT_FILE"] = settings["ca_file"]
 
 
 def serve(connect: Callable[[Settings], object]) -> None:

@@ -13,7 +13,9 @@ from tests.clients.drivers.serving import Entries, Settings, serve
 class AioBotocore:
     def __init__(self, settings: Settings) -> None:
         self._runner = asyncio.Runner()
-        self._context = get_session().create_client("s3", endpoint_url=settings["url"])
+        self._context = get_session().create_client(
+            "s3", endpoint_url=settings["url"], verify=settings["ca_file"] or None
+        )
         self._s3 = self._runner.run(self._context.__aenter__())
         self._bucket = settings["bucket"]
         self._part_bytes = settings["part_bytes"]

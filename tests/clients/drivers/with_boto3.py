@@ -11,7 +11,7 @@ from tests.clients.drivers.serving import Settings, serve
 
 class Boto3:
     def __init__(self, settings: Settings) -> None:
-        self._s3 = boto3.client("s3", endpoint_url=settings["url"])
+        self._s3 = boto3.client("s3", endpoint_url=settings["url"], verify=settings["ca_file"] or None)
         self._bucket = settings["bucket"]
         part = settings["part_bytes"]
         self._in_parts = TransferConfig(multipart_threshold=part, multipart_chunksize=part)

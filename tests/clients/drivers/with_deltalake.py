@@ -5,11 +5,12 @@ from __future__ import annotations
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
-from tests.clients.drivers.serving import Settings, serve
+from tests.clients.drivers.serving import Settings, serve, trust_by_environment
 
 
 class Delta:
     def __init__(self, settings: Settings) -> None:
+        trust_by_environment(settings)
         self._folder = f"s3://{settings['bucket']}"
         self._storage = {
             "AWS_ENDPOINT_URL": settings["url"],

@@ -15,10 +15,13 @@ class DuckDb:
         self._db = duckdb.connect()
         (extension,) = Path(duckdb_ext.__path__[0]).rglob("httpfs.duckdb_extension")
         self._db.load_extension(str(extension))
+        if settings["is_secure"]:
+            self._db.execute("SET enable_server_cert_verification = true")  # it is false by default
+            self._db.execute(f"SET ca_cert_file = '{settings['ca_file']}'")
         # The size of a part is a ten-thousandth of this, and 5 MiB at least.
         self._db.execute("SET s3_uploader_max_filesize = '50GB'")
         self._db.execute(
-            "CREATE SECRET (TYPE s3, URL_STYLE 'path', USE_SSL false, "
+            f"CREATE SECRET (TYPE s3, URL_STYLE 'path', USE_SSL {settings['is_secure']}, "
             f"ENDPOINT '{settings['host']}{settings['prefix']}', REGION '{settings['region']}', "
             f"KEY_ID '{settings['access_key']}', SECRET '{settings['secret_key']}')"
         )

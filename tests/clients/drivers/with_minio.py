@@ -7,6 +7,7 @@ import base64
 from minio import Minio
 from minio.commonconfig import CopySource
 from tests.clients.drivers.serving import Settings, serve
+from urllib3 import PoolManager
 
 
 class MinioPy:
@@ -15,7 +16,8 @@ class MinioPy:
             settings["host"],
             access_key=settings["access_key"],
             secret_key=settings["secret_key"],
-            secure=False,
+            secure=settings["is_secure"],
+            http_client=PoolManager(ca_certs=settings["ca_file"]) if settings["is_secure"] else None,
         )
         self._bucket = settings["bucket"]
         self._part_bytes = settings["part_bytes"]

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import obstore
 from obstore.store import S3Store
-from tests.clients.drivers.serving import Settings, serve
+from tests.clients.drivers.serving import Settings, serve, trust_by_environment
 
 
 class Obstore:
     def __init__(self, settings: Settings) -> None:
+        trust_by_environment(settings)
         self._store = S3Store(
             settings["bucket"],
             endpoint=settings["url"],

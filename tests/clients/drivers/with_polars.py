@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 import polars as pl
-from tests.clients.drivers.serving import Settings, serve
+from tests.clients.drivers.serving import Settings, serve, trust_by_environment
 
 
 class Polars:
     def __init__(self, settings: Settings) -> None:
         os.environ["POLARS_UPLOAD_CHUNK_SIZE"] = str(settings["part_bytes"])  # read at the first upload
+        trust_by_environment(settings)
         self._folder = f"s3://{settings['bucket']}"
         self._storage = {
             "aws_endpoint_url": settings["url"],

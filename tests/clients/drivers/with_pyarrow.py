@@ -18,6 +18,7 @@ class PyArrow:
             region=settings["region"],
             endpoint_override=settings["url"],
             allow_bucket_creation=True,
+            tls_ca_file_path=settings["ca_file"],
         )
         self._bucket = settings["bucket"]
 

@@ -10,7 +10,11 @@ from tests.clients.drivers.serving import Settings, serve
 
 class S3Fs:
     def __init__(self, settings: Settings) -> None:
-        self._files = S3FileSystem(endpoint_url=settings["url"], use_listings_cache=False)
+        self._files = S3FileSystem(
+            endpoint_url=settings["url"],
+            use_listings_cache=False,
+            client_kwargs={"verify": settings["ca_file"]} if settings["is_secure"] else {},
+        )
         self._bucket = settings["bucket"]
         self._part_bytes = settings["part_bytes"]
 

@@ -7,7 +7,7 @@ const connect = (more) =>
   new Client({
     endPoint,
     port: Number(port),
-    useSSL: false,
+    useSSL: settings.is_secure,
     accessKey: settings.access_key,
     secretKey: settings.secret_key,
     ...more,
