@@ -20,6 +20,8 @@ from zerohop_proxy.authorization import Anonymous, SignedRequest, parse_authoriz
 from zerohop_proxy.payload import VerifiedPayload
 from zerohop_proxy.raw_request import RawRequest
 from zerohop_proxy.s3_errors import S3Error
+from zerohop_proxy.signature_v4 import SignedV4
+from zerohop_proxy.verified_urls import Known, UrlKey, VerifiedUrls, url_key
 
 __all__ = ["Authenticator", "Identity"]
 
@@ -29,12 +31,6 @@ _MAX_KNOWN_KEYS: Final = 4096
 
 _MAY_BE_OUTDATED: Final = ("SignatureDoesNotMatch", "ExpiredToken")
 """What a credential that is fetched anew may judge otherwise: its secret was replaced, or its life prolonged."""
-
-
-@dataclass(slots=True)
-class _Known:
-    credential: Credential
-    caller: Caller
 
 
 @dataclass(slots=True)
@@ -69,7 +65,8 @@ class Authenticator:
         self._anonymous = anonymous
         self._prefix = prefix
         # Least recently used first. Every entry is of the generation that its caller names.
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._known: OrderedDict[str, Known] = OrderedDict()
+        self._urls = VerifiedUrls()
 
     async def identify(self, raw: RawRequest, *, virtual_bucket: str = "") -> Identity:
         """Who sent the request; `virtual_bucket` is the bucket that its Host names, if it does.
@@ -77,6 +74,11 @@ class Authenticator:
         Raises S3Error: AccessDenied, InvalidAccessKeyId, ExpiredToken, SignatureDoesNotMatch and the other faults of
         signing.
         """
+        key = url_key(raw, virtual_bucket)
+        if key is not None:
+            identity = self._of_url(key)
+            if identity is not None:
+                return identity
         claim = parse_authorization(
             raw, prefix=self._prefix, region=self._region, virtual_bucket=virtual_bucket
         )
@@ -92,7 +94,10 @@ class Authenticator:
             return Identity(known.caller, _judge(claim, known.credential, now), claim, now)
         self._known.move_to_end(claim.access_key)
         try:
-            return Identity(known.caller, _judge(claim, known.credential, now), claim, now)
+            payload = _judge(claim, known.credential, now)
+            if key is not None and isinstance(claim, SignedV4):
+                self._urls.add(key, claim, known, payload)
+            return Identity(known.caller, payload, claim, now)
         except S3Error as error:
             if error.code not in _MAY_BE_OUTDATED:
                 raise
@@ -100,6 +105,21 @@ class Authenticator:
             if fresh.credential == known.credential:
                 raise
             return Identity(fresh.caller, _judge(claim, fresh.credential, now), claim, now)
+
+    def _of_url(self, key: UrlKey) -> Identity | None:
+        """Who sent a URL that was verified before; None when it has to be judged anew. Raises S3Error: AccessDenied."""
+        url = self._urls.find(key)
+        if url is None:
+            return None
+        known = self._known.get(url.claim.access_key)
+        if known is not url.known or known.caller.generation < self._cluster.view.users_generation:
+            return None  # the secret may be another one, or the user gone
+        now = self._clock.now_s()
+        url.claim.check_time(now)
+        if _is_over(known.credential, now):
+            return None
+        self._known.move_to_end(url.claim.access_key)
+        return Identity(known.caller, url.payload, url.claim, now)
 
     async def renew(self, identity: Identity) -> Caller:
         """The caller after the master said StaleUsers: fetched and verified anew, as of when the request came."""
@@ -109,7 +129,7 @@ class Authenticator:
         _judge(identity.claim, known.credential, identity.received_s)
         return known.caller
 
-    async def _fetch(self, access_key: str) -> _Known:
+    async def _fetch(self, access_key: str) -> Known:
         self._known.pop(access_key, None)
         try:
             result = await self._cluster.call(GetCredential(access_key=access_key))
@@ -120,7 +140,7 @@ class Authenticator:
                 break
         else:  # a disabled key answers as one that never was, as at AWS
             raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=access_key)
-        known = _Known(credential, Caller(result.user.canonical_id, result.generation))
+        known = Known(credential, Caller(result.user.canonical_id, result.generation))
         self._known[access_key] = known
         while len(self._known) > _MAX_KNOWN_KEYS:
             self._known.popitem(last=False)
@@ -130,6 +150,10 @@ class Authenticator:
 def _judge(claim: SignedRequest, credential: Credential, now: float) -> VerifiedPayload:
     """Signature first: only who holds the secret learns that the key has expired."""
     payload = verify(claim, credential.secret_key, now)
-    if 0 < credential.expires_ms <= now * 1000:
+    if _is_over(credential, now):
         raise S3Error("ExpiredToken")
     return payload
+
+
+def _is_over(credential: Credential, now: float) -> bool:
+    return 0 < credential.expires_ms <= now * 1000

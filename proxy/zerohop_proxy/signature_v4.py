@@ -63,10 +63,7 @@ class SignedV4:
 
         In this order a client whose clock is wrong hears of that, whatever else its signature may lack.
         """
-        if self.expires_s is None:
-            check_skew(self.time_s, now)
-        else:
-            self._check_expiry(self.expires_s, now)
+        self.check_time(now)
         key = signing_key(secret_key, self.date, self.region)
         scope = f"{self.date}/{self.region}/s3/aws4_request"
         if not self._matches_as_sent(key, scope) and not self._matches_otherwise(key, scope):
@@ -75,6 +72,13 @@ class SignedV4:
         if self.content_sha256.startswith("STREAMING-"):
             signing = ChunkSigning(key, scope, self.timestamp, self.signature)
         return verified_payload(self.access_key, self.request.headers, self.content_sha256, signing)
+
+    def check_time(self, now: float) -> None:
+        """Raise `S3Error` unless the request is of now, or presigned for now."""
+        if self.expires_s is None:
+            check_skew(self.time_s, now)
+        else:
+            self._check_expiry(self.expires_s, now)
 
     def _matches_as_sent(self, key: bytes, scope: str) -> bool:
         request = self.request
