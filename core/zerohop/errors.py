@@ -105,6 +105,27 @@ class UserNotFound(NotFound):
     code = "UserNotFound"
 
 
+class MountNotFound(NotFound):
+    """There is no mount of that name."""
+
+    code = "MountNotFound"
+
+
+class JobNotFound(NotFound):
+    """There is no job of that id."""
+
+    code = "JobNotFound"
+
+
+class OriginNeeded(ZerohopError):
+    """The bucket is mounted, and its origin has to be asked: the worker that owns the key does that.
+
+    Details: `mount` (hex of the mount id), and `row_version` of the row that is known, "0" for none.
+    """
+
+    code = "OriginNeeded"
+
+
 class BucketAlreadyExists(ZerohopError):
     """The bucket name is taken by another user."""
 
@@ -265,6 +286,19 @@ class UnderStoreFailed(ZerohopError):
     """The under-store refused or failed."""
 
     code = "UnderStoreFailed"
+    retryable = True
+
+
+class OriginRefused(ZerohopError):
+    """The origin of a mount refuses: its credentials, endpoint, bucket or folder are not right (any more)."""
+
+    code = "OriginRefused"
+
+
+class OriginChanged(ZerohopError):
+    """The object at the origin is not the one that was being read. Look it up again."""
+
+    code = "OriginChanged"
     retryable = True
 
 

@@ -23,9 +23,12 @@ __all__ = [
     "Caller",
     "ClusterSettings",
     "Credential",
+    "MountInfo",
     "ObjectRecord",
     "Origin",
+    "OriginRef",
     "PartRecord",
+    "ReadPolicy",
     "Segment",
     "TierUse",
     "UploadRecord",
@@ -35,6 +38,9 @@ __all__ = [
     "block_count",
     "block_size_of",
     "content_id",
+    "is_mounted",
+    "mount_of",
+    "mounted_content_id",
     "session_of",
 ]
 
@@ -52,6 +58,14 @@ class WritePolicy(StrEnum):
     MUST_CACHE = "must_cache"
 
 
+class ReadPolicy(StrEnum):
+    """What a read leaves in the cache: the block where it comes in, also a copy in memory, or nothing."""
+
+    CACHE = "cache"
+    CACHE_PROMOTE = "cache_promote"
+    NO_CACHE = "no_cache"
+
+
 class Record(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """Base of all records: immutable, encoded as an array."""
 
@@ -64,12 +78,28 @@ class Segment(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Origin(Record, frozen=True):
-    """What a mounted object was at its origin when it was last validated."""
+    """What a mounted object was at its origin when it was last validated, on the master's clock.
+
+    `etag` is the origin's own validator ("" where it has none: then size and time are it), which need not be the
+    ETag that clients see. `validated_ms` is 0 once a write was begun whose end is not known: then it is asked anew.
+    """
 
     etag: str = ""
     size_bytes: int = 0
     modified_ms: int = 0
     validated_ms: int = 0
+    version_id: str = ""
+
+
+class OriginRef(Record, frozen=True):
+    """Where a worker gets the missing blocks of a mounted object from, and what they are bound to: bytes of an
+    object whose validators differ are never mixed in.
+    """
+
+    mount_id: bytes
+    key: str  # in the mount, without the prefix that the mount has at the origin
+    etag: str = ""
+    modified_ms: int = 0
 
 
 class ObjectRecord(Record, frozen=True):
@@ -116,6 +146,34 @@ class BucketRecord(Record, frozen=True):
     owner: str
     created_ms: int
     location: str = ""
+    # 4 bytes that name the mount which this bucket shows; b"" for a native bucket.
+    mount_id: bytes = b""
+
+
+class MountInfo(Record, frozen=True):
+    """A bucket that shows what an existing store holds: `uri` is `s3://bucket/prefix`, `gs://...`, `az://container/...`,
+    `file:///folder` or `hdfs://host:port/folder`.
+
+    `options` are those that may be shown (endpoint, region, path_style, ...). Secret ones are kept sealed by the
+    master, or as references (`env:NAME`, `file:/path`, `profile:NAME`) that each worker resolves for itself; either
+    way no answer but that of `GetMount`, which workers alone may ask, has their values.
+    """
+
+    mount_id: bytes
+    bucket: str
+    uri: str
+    options: dict[str, str] = msgspec.field(default_factory=dict)
+    secret_options: tuple[str, ...] = ()  # names of those that are kept apart
+    read_only: bool = False
+    write_policy: WritePolicy = WritePolicy.CACHE_THROUGH
+    # For how long what was read of an object's metadata is believed: 0 asks the origin at each read, -1 never does.
+    metadata_ttl_s: float = 60.0
+    block_size_bytes: int = 0  # 0: that of the cluster
+    quota_bytes: int = 0  # of cached bytes, over the whole cluster; 0: no limit of its own
+    owner: str = ""
+    created_ms: int = 0
+    # Prefixes that `fs sync` has asked to be looked at anew, with the time: older validations below them are void.
+    synced: tuple[tuple[str, int], ...] = ()
 
 
 class UploadRecord(Record, frozen=True):
@@ -235,6 +293,33 @@ def content_id(session: bytes, number: int, block_size_bytes: int) -> bytes:
     if len(session) != 8 or 1 << shift != block_size_bytes:
         raise ValueError(f"need a session of 8 bytes and a power of two: {session!r}, {block_size_bytes}")
     return session + number.to_bytes(7, "big") + bytes((shift,))
+
+
+_MOUNTED: Final = 0xFF
+"""First byte of the ids of mounted contents; the sessions of workers never begin with it."""
+
+
+def mounted_content_id(mount_id: bytes, token: bytes, block_size_bytes: int) -> bytes:
+    """The id of the cached bytes of one version of a mounted object: a mark, 4 bytes of the mount, 10 random ones
+    (`token`), 1 of log2(block size). So whoever holds blocks knows whose they are, and that no under-store of the
+    cluster has them. Raises ValueError unless the block size is a power of two.
+    """
+    shift = block_size_bytes.bit_length() - 1
+    if len(mount_id) != 4 or len(token) != 10 or 1 << shift != block_size_bytes:
+        raise ValueError(
+            f"need 4 and 10 bytes and a power of two: {mount_id!r}, {token!r}, {block_size_bytes}"
+        )
+    return bytes((_MOUNTED,)) + mount_id + token + bytes((shift,))
+
+
+def is_mounted(content: bytes) -> bool:
+    """Whether the content is the cached copy of something that a mount shows."""
+    return content[0] == _MOUNTED
+
+
+def mount_of(content: bytes) -> bytes:
+    """The id (4 bytes) of the mount that a mounted content belongs to."""
+    return content[1:5]
 
 
 def session_of(content: bytes) -> bytes:

@@ -95,6 +95,11 @@ _CODES: dict[type[domain.ZerohopError], str] = {
     domain.Corrupt: "InternalError",
     domain.OutOfSpace: "ServiceUnavailable",
     domain.UnderStoreFailed: "ServiceUnavailable",
+    domain.MountNotFound: "NoSuchBucket",
+    domain.JobNotFound: "InternalError",
+    domain.OriginNeeded: "ServiceUnavailable",  # the mount client acts on it; a mount that comes and goes may leak it
+    domain.OriginRefused: "ServiceUnavailable",
+    domain.OriginChanged: "ServiceUnavailable",
     domain.BodyTooShort: "IncompleteBody",
     domain.TransportError: "ServiceUnavailable",
     domain.PeerUnavailable: "ServiceUnavailable",
@@ -130,6 +135,7 @@ _MESSAGE_FOR_CLIENT: tuple[type[domain.ZerohopError], ...] = (
 _REASONS: dict[type[domain.ZerohopError], str] = {
     domain.OutOfSpace: "Service is unable to handle request: no space is left to store the object.",
     domain.UnderStoreFailed: "Service is unable to handle request: the store behind it fails.",
+    domain.OriginRefused: "Service is unable to handle request: the store behind it refuses.",
 }
 
 

@@ -8,7 +8,7 @@ import xxhash
 
 from zerohop.model import WorkerInfo
 
-__all__ = ["block_key", "rank", "read_order", "write_order"]
+__all__ = ["block_key", "extent_key", "origin_key", "rank", "read_order", "write_order"]
 
 
 def block_key(content: bytes, index: int) -> bytes:
@@ -61,3 +61,18 @@ def write_order(
     """
     order = read_order(workers, token, local=local, avoid=avoid)
     return sorted(order, key=lambda worker: worker.draining)
+
+
+def origin_key(mount_id: bytes, key: str) -> bytes:
+    """The name of a mounted object for rendezvous hashing: who is first for it owns it, towards the origin."""
+    return mount_id + key.encode()
+
+
+_EXTENT_BLOCKS = 16
+"""Adjacent blocks of a mounted object that one worker fetches: one ranged request to the origin for many of them."""
+
+
+def extent_key(mount_id: bytes, key: str, index: int) -> bytes:
+    """The name of the run of blocks that block `index` of a mounted object is in. The first run is at the owner."""
+    extent = index // _EXTENT_BLOCKS
+    return origin_key(mount_id, key) + (extent.to_bytes(8, "big") if extent else b"")

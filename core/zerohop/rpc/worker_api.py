@@ -6,7 +6,7 @@ which never saw a content can fetch any block of it from the under-store.
 
 from __future__ import annotations
 
-from zerohop.model import Record, Segment, TierUse, WritePolicy
+from zerohop.model import OriginRef, Record, Segment, TierUse, WritePolicy
 from zerohop.rpc.master_api import Empty
 from zerohop.rpc.message import Request
 
@@ -101,6 +101,8 @@ class ReadContent(Request[ReadStarted], tag="read_content", kw_only=True):
     length: int
     cache: bool = True
     for_worker: bool = False
+    origin: OriginRef | None = None  # of a mounted content, and only of one
+    promote: bool = False  # blocks found on disk get a copy in memory at once
 
 
 class BlockHandle(Record, frozen=True):
@@ -121,13 +123,18 @@ class OpenBlocks(Request[BlocksOpened], tag="open_blocks", kw_only=True):
 
     May return fewer than asked, at least one. A block that is not cached is fetched from the under-store first
     (one fetch for any number of askers). Raises ContentNotFound, ContentLost, OutOfSpace (read it by ReadContent,
-    which needs no room), UnderStoreFailed.
+    which needs no room), UnderStoreFailed, BlockNotFound.
     """
 
     content: bytes
     content_length: int
     first_index: int
     count: int = 1
+    origin: OriginRef | None = None  # of a mounted content, and only of one
+    # Only what is cached is passed: BlockNotFound where the first block is not, since reading it as a stream begins
+    # sooner than its fetch ends.
+    cached_only: bool = False
+    promote: bool = False
 
 
 class BlockUse(Record, frozen=True):

@@ -50,12 +50,15 @@ class ObjectResult(Record, frozen=True):
     bucket_owner: str
     data: bytes = b""
     holders: dict[bytes, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    # The mount that shows the object (see `BucketRecord.mount_id`); b"" in a native bucket.
+    mount_id: bytes = b""
 
 
 class LookupObject(Request[ObjectResult], tag="lookup_object", kw_only=True):
     """The current version, or the one of `version_id`. The hot path: answered from two or three point reads.
 
-    Raises BucketNotFound, KeyNotFound, VersionNotFound. With `with_data=False` (HEAD) no inline data is read.
+    Raises BucketNotFound, KeyNotFound, VersionNotFound; OriginNeeded for a mounted object that is not known, or was
+    validated too long ago. With `with_data=False` (HEAD) no inline data is read.
     """
 
     caller: Caller
