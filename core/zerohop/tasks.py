@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from zerohop.errors import Overloaded
+from zerohop.errors import DeadlineExceeded, OutcomeUnknown, Overloaded, ZerohopError
 
 __all__ = ["TaskGroup"]
 
@@ -40,7 +40,9 @@ class TaskGroup:
     ) -> asyncio.Task[None]:
         """Runs `job` again and again, `interval_s` after it has ended (the first time after `first_after_s`).
 
-        A job that fails is logged and tried again, at longer and longer intervals, up to 30 s or `interval_s`.
+        A job that fails is logged and tried again, at longer and longer intervals, up to 30 s or `interval_s`. What
+        may pass by itself (a process that is restarted, a store that is away) is a warning of one line; anything else
+        is an error, with its traceback.
         """
         return self.start(
             name, self._loop(interval_s, name, job, interval_s if first_after_s is None else first_after_s)
@@ -77,15 +79,28 @@ class TaskGroup:
             try:
                 await job()
                 failures = 0
-            except Exception:  # noqa: BLE001 - the supervisor: whatever failed is logged and tried again
+            except Exception as error:  # noqa: BLE001 - the supervisor: whatever failed is logged and tried again
                 failures += 1
-                _log.exception("%s: %s failed (%d times in a row)", self._name, name, failures)
+                level, trace = (logging.WARNING, None) if _may_pass(error) else (logging.ERROR, error)
+                _log.log(
+                    level,
+                    "%s: %s failed (%d times in a row): %s",
+                    *(self._name, name, failures, error),
+                    exc_info=trace,
+                )
             await asyncio.sleep(_wait_s(interval_s, failures))
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s failed", task.get_name(), exc_info=error)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether it tells of another process or of the world, and not of a defect here."""
+    return isinstance(error, ZerohopError) and (
+        error.retryable or isinstance(error, DeadlineExceeded | OutcomeUnknown)
+    )
 
 
 def _wait_s(interval_s: float, failures: int) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from zerohop.clock import Clock
-from zerohop.errors import LeaseLost
+from zerohop.errors import LeaseLost, NoWorker, TransportError, UnderStoreFailed
 from zerohop_master.cluster import Cluster
 from zerohop_master.collector import Collector
 from zerohop_master.kv.interface import Lease
@@ -98,7 +98,7 @@ class Housekeeping:
             self.done.collected += done
 
     async def sweep(self) -> None:
-        """Removes orphans and old results."""
+        """Removes orphans and old results; a worker that cannot be asked is passed over."""
         lease = await self._lease()
         if lease is None:
             return
@@ -109,11 +109,16 @@ class Housekeeping:
         for _ in range(_MAX_BATCHES):
             if not await self._sweep.drop_results(lease, self._namespace.now_ms()):
                 break
+        is_complete = True
         for worker in self._workers.membership.live():
-            self.done.orphans += await self._sweep.sweep_worker(
-                lease, worker, self._workers.membership.live()
-            )
-        self.done.sweeps += 1
+            live = self._workers.membership.live()
+            try:
+                self.done.orphans += await self._sweep.sweep_worker(lease, worker, live)
+            except (TransportError, NoWorker, UnderStoreFailed) as error:
+                # It was lost meanwhile, or hangs: that must not keep the others from being swept.
+                _log.info("worker %s could not be swept, the next sweep will: %s", worker.worker_id, error)
+                is_complete = False
+        self.done.sweeps += is_complete
 
     async def _lease(self) -> Lease | None:
         """The lease, renewed by a commit only when a third of its time is over: an idle cluster should not write.

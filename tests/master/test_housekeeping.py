@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
+import pytest
 from tests.namespace.harness import FakeContents, Harness
 
 from zerohop.clock import ManualClock
+from zerohop.errors import PeerUnavailable
+from zerohop.model import WorkerInfo
+from zerohop.rpc.worker_api import ContentPage
 from zerohop_master.cluster import Cluster
 from zerohop_master.housekeeping import Housekeeping
 from zerohop_master.kv.memory import MemoryStore
@@ -62,3 +68,39 @@ async def test_an_idle_master_writes_next_to_nothing() -> None:
         await jobs.collect()
         clock.advance(1)
     assert store.counters.commits - before == 1
+
+
+class _OneIsLost(FakeContents):
+    """A worker hangs, is given up, and its connection is closed while it is asked."""
+
+    lost = ""
+
+    async def contents(self, worker: WorkerInfo, after: bytes, older_than_s: float) -> ContentPage:
+        if worker.worker_id == self.lost:
+            raise PeerUnavailable("the client is closed")
+        return await super().contents(worker, after, older_than_s)
+
+
+@pytest.mark.parametrize("lost", ["w1", "w2"])
+async def test_a_worker_that_is_lost_during_a_sweep_keeps_none_from_being_swept(
+    lost: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock()
+    store = MemoryStore(now=clock.now_s)
+    master = await Harness.start(store, clock)
+    await master.register("w2")
+    contents = _OneIsLost(clock)
+    master.contents = contents
+    jobs = housekeeping(master, contents)
+    master.new_content(1)
+    clock.advance(901)
+    for worker_id in ("w1", "w2"):
+        await master.register(worker_id)
+    contents.lost = lost
+    await jobs.sweep()
+    assert not contents.held
+    assert jobs.done.sweeps == 0
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    contents.lost = ""
+    await jobs.sweep()
+    assert jobs.done.sweeps == 1

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from zerohop.errors import Overloaded
+from zerohop.errors import DeadlineExceeded, Overloaded, PeerUnavailable, ProtocolViolation, UnderStoreFailed
 from zerohop.tasks import TaskGroup
 
 Eventually = Callable[[Callable[[], bool]], Awaitable[None]]
@@ -45,6 +45,31 @@ async def test_a_failing_job_is_logged_and_tried_again(
     await eventually(lambda: runs >= 4)
     await group.close()
     assert "test: fragile failed (2 times in a row)" in caplog.text
+    caplog.clear()
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (PeerUnavailable("restarting"), "WARNING"),
+        (DeadlineExceeded("hangs"), "WARNING"),
+        (UnderStoreFailed("away"), "WARNING"),
+        (ProtocolViolation("nonsense"), "ERROR"),
+        (ZeroDivisionError(), "ERROR"),
+    ],
+)
+async def test_what_may_pass_by_itself_is_no_defect(
+    eventually: Eventually, caplog: pytest.LogCaptureFixture, error: Exception, level: str
+) -> None:
+    async def job() -> None:
+        raise error
+
+    group = TaskGroup("test")
+    group.every(60, "fragile", job, first_after_s=0)
+    await eventually(lambda: bool(caplog.records))
+    await group.close()
+    record = caplog.records[0]
+    assert (record.levelname, record.exc_info is not None) == (level, level == "ERROR")
     caplog.clear()
 
 

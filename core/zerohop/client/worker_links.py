@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from zerohop.client.hedging import Hedging
 from zerohop.client.placement import block_key, read_order, write_order
 from zerohop.errors import NoWorker, PeerUnavailable
 from zerohop.host import host_id
@@ -62,6 +63,7 @@ class WorkerLinks:
         self._addresses: dict[str, str] = {}
         self._avoided: dict[str, float] = {}  # worker id -> until, in loop.time()
         self._closing: set[asyncio.Task[None]] = set()
+        self.hedging = Hedging()
         self.refresh: Refresh | None = None
         self.on_update: Callable[[Collection[WorkerInfo]], None] | None = None
 
@@ -70,9 +72,10 @@ class WorkerLinks:
         if self._workers == workers:
             return
         own = self.own_host_id
-        known = {worker.worker_id for worker in self._workers}
+        known = {worker.worker_id: worker.session for worker in self._workers}
         self._workers = tuple(worker for worker in workers if worker.live)
         self._tell_changes(known)
+        self.hedging.keep({worker.worker_id for worker in self._workers})
         self._local = frozenset(
             worker.worker_id for worker in self._workers if worker.host_id == own and worker.descriptor_path
         )
@@ -84,11 +87,15 @@ class WorkerLinks:
         if self.on_update is not None:
             self.on_update(self._workers)
 
-    def _tell_changes(self, known: Collection[str]) -> None:
-        live = {worker.worker_id for worker in self._workers}
-        for worker_id in sorted(live.difference(known)):
-            _log.info("worker %s is live", worker_id)
-        for worker_id in sorted(set(known) - live):
+    def _tell_changes(self, known: Mapping[str, bytes]) -> None:
+        """Also of a worker that was restarted between two views, which none of them shows as gone."""
+        live = {worker.worker_id: worker.session for worker in self._workers}
+        for worker_id in sorted(live):
+            if worker_id not in known:
+                _log.info("worker %s is live", worker_id)
+            elif live[worker_id] != known[worker_id]:
+                _log.info("worker %s is live again, in a new session", worker_id)
+        for worker_id in sorted(known.keys() - live.keys()):
             _log.info("worker %s is no longer live", worker_id)
 
     @property
@@ -130,9 +137,10 @@ class WorkerLinks:
             )
         return client
 
-    def avoid(self, worker_id: str) -> None:
-        """The worker could not be reached: others come first for a few seconds."""
-        self._avoided[worker_id] = asyncio.get_running_loop().time() + _AVOID_S
+    def avoid(self, worker_id: str, for_s: float = _AVOID_S) -> None:
+        """The worker could not be reached, or is slow: others come first for a few seconds."""
+        until_s = asyncio.get_running_loop().time() + for_s
+        self._avoided[worker_id] = max(until_s, self._avoided.get(worker_id, 0.0))
 
     def avoided(self) -> Collection[str]:
         """Ids of the workers that come last for now."""
