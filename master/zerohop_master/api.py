@@ -17,11 +17,14 @@ from zerohop_master import (
     holders,
     listing,
     manifests,
+    mounted,
     objects,
+    tags,
     upload_listing,
     uploads,
 )
 from zerohop_master.cluster import Cluster
+from zerohop_master.mounts import Mounts
 from zerohop_master.namespace import Namespace
 from zerohop_master.users import Users
 from zerohop_master.workers import Workers
@@ -38,6 +41,7 @@ def register_handlers(
     workers: Workers,
     users: Users,
     cluster: Cluster,
+    mounts: Mounts,
     *,
     reads_in_turn: bool,
 ) -> None:
@@ -49,7 +53,7 @@ def register_handlers(
             server.register_sync(request_class, _answered_in_turn(handler))
         else:
             server.register(request_class, _answered(handler))
-    for request_class, handler in _others(namespace, workers, users, cluster).items():
+    for request_class, handler in _others(namespace, workers, users, cluster, mounts).items():
         server.register(request_class, _answered(handler))
 
 
@@ -77,7 +81,7 @@ def _short_reads(
 
 
 def _others(
-    namespace: Namespace, workers: Workers, users: Users, cluster: Cluster
+    namespace: Namespace, workers: Workers, users: Users, cluster: Cluster, mounts: Mounts
 ) -> dict[type[Request[Any]], Handler]:
     functions: dict[type[Request[Any]], Callable[[Namespace, Any], Coroutine[Any, Any, Any]]] = {
         m.CreateBucket: buckets.create_bucket,
@@ -89,6 +93,7 @@ def _others(
         m.ListObjectVersions: listing.list_object_versions,
         m.CopyObject: copies.copy_object,
         m.RenameObject: copies.rename_object,
+        m.SetTags: tags.set_tags,
         m.CreateUpload: uploads.create_upload,
         m.PutPart: uploads.put_part,
         m.CopyPart: copies.copy_part,
@@ -99,6 +104,9 @@ def _others(
         m.AddHolders: holders.add_holders,
         m.MarkPersisted: holders.mark_persisted,
         m.ListUnpersisted: holders.list_unpersisted,
+        m.BeginMounted: mounted.begin_mounted,
+        m.CommitMounted: mounted.commit_mounted,
+        m.ListLocal: mounted.list_local,
     }
     return {name: _of_namespace(namespace, function) for name, function in functions.items()} | {
         m.AddUser: users.add,
@@ -107,6 +115,12 @@ def _others(
         m.ChangeKey: users.change_key,
         m.RemoveKey: users.remove_key,
         m.ListUsers: users.all,
+        m.AddMount: mounts.add,
+        m.ChangeMount: mounts.change,
+        m.RemoveMount: mounts.remove,
+        m.ListMounts: mounts.list,
+        m.GetMount: mounts.secrets,
+        m.SyncMount: mounts.sync,
         m.RegisterWorker: workers.register,
         m.UnregisterWorker: workers.unregister,
         m.GetReport: cluster.report,

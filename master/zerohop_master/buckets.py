@@ -64,6 +64,10 @@ async def delete_bucket(namespace: Namespace, request: DeleteBucket) -> Empty:
 
     async def body(transaction: Transaction) -> Empty:
         bucket = await namespace.bucket(transaction, request.caller, request.bucket)
+        if bucket.mount_id:
+            raise InvalidRequest(
+                f"bucket {request.bucket!r} is a mount: unmount it, which leaves its origin alone"
+            )
         start, end = keys.span(keys.objects(bucket.bucket_id))
         if await transaction.scan(start, end, limit=1):
             raise BucketNotEmpty(f"bucket {request.bucket!r} still holds objects", bucket=request.bucket)

@@ -34,6 +34,7 @@ from zerohop_master import keys
 from zerohop_master.contents import References
 from zerohop_master.due_work import CLEAN_PARTS, DROP_ENDED, REOPEN_UPLOAD
 from zerohop_master.kv.interface import KeyValueStore
+from zerohop_master.local_objects import note_local
 from zerohop_master.manifests import manifest_rows
 from zerohop_master.namespace import Namespace
 from zerohop_master.objects import check_expected, replace_object
@@ -217,9 +218,10 @@ async def _finish(
         old = await transaction.get_one(keys.object_row(bucket.bucket_id, request.key))
         check_expected(old, request.expected_version)
         references = References(transaction, namespace.now_ms())
-        record = replace_object(
-            namespace, transaction, references, bucket, _record(upload, parts, request), old
-        )
+        record = _record(upload, parts, request)
+        if bucket.mount_id:
+            await note_local(namespace, transaction, bucket, record, persist=request.persist)
+        record = replace_object(namespace, transaction, references, bucket, record, old)
         owner = keys.object_owner(bucket.bucket_id, record.key, record.sequence)
         references.create_manifest(record.manifest, record.size_bytes, owner)
         for row_key, value in manifest_rows(record.manifest, parts):
@@ -228,7 +230,7 @@ async def _finish(
         ended = msgspec.structs.replace(upload, state="completed", digest=digest, result=record)
         _end(transaction, bucket.bucket_id, bucket.owner, ended, parts, namespace.now_ms())
         await references.settle()
-        return ObjectResult(record=record, row_version=0, bucket_owner=bucket.owner)
+        return ObjectResult(record=record, row_version=0, bucket_owner=bucket.owner, mount_id=bucket.mount_id)
 
     return await namespace.mutate(request, request.mutation, body, (request.bucket, request.key))
 

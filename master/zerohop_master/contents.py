@@ -124,7 +124,11 @@ class References:
 
 
 def contents_of(record: ObjectRecord) -> tuple[bytes, ...]:
-    """What a version refers to: its manifest, or else its contents, each once."""
+    """What a version refers to: its manifest, or else its contents, each once. The contents of a cached record are
+    nothing but cache: their bytes are at the origin.
+    """
+    if record.origin is not None:
+        return ()
     if record.manifest:
         return (record.manifest,)
     return tuple(dict.fromkeys(segment.content for segment in record.segments if segment.length))

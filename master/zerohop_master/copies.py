@@ -31,6 +31,8 @@ async def copy_object(namespace: Namespace, request: CopyObject) -> ObjectResult
         source = await _source(namespace, transaction, request)
         bucket, old = await namespace.bucket_and_row(transaction, request.caller, request.bucket, given.key)
         check_expected(old, request.expected_version)
+        if bucket.mount_id:
+            raise NeedsBytes("the target is at the origin of a mount")
         record = msgspec.structs.replace(
             given,
             size_bytes=source.size_bytes,
@@ -65,6 +67,8 @@ async def _source(
     source = found_object(row, request.source_key, request.source_version_id)
     if row is None or row.version != request.source_version:
         raise Conflict("the source has changed since it was looked up")
+    if source.origin is not None:
+        raise NeedsBytes("the source is at the origin of a mount")
     if not await all_persisted(namespace, source):
         raise NeedsBytes("the source is not in the under-store yet")
     return source
@@ -94,6 +98,8 @@ async def rename_object(namespace: Namespace, request: RenameObject) -> ObjectRe
         )
         source = found_object(row, request.source_key, "")
         bucket, old = await namespace.bucket_and_row(transaction, request.caller, request.bucket, request.key)
+        if bucket.mount_id or source_bucket.mount_id:
+            raise NeedsBytes("a mount takes part in it")
         assert row is not None
         if old is not None and not request.overwrite:
             raise PreconditionFailed(f"object {request.key!r} exists", condition="If-None-Match")

@@ -15,6 +15,9 @@
     x mutation                    result of a mutation, for replay
     q esc(worker) content         copy that is not persisted yet
     n worker                      registration of a worker
+    mi mount                      mount: what it shows, and its sealed secrets
+    mg mount                      generation: its version changes with each write in the mount
+    w bid key                     local object of a mounted bucket: what is still to be done about it
     i ...                         users: `in` name, `ia` access key, `ic` canonical id, `ig` generation
     f store                       facts of the whole store: format, under-store
     l name                        leases (written by the engine)
@@ -33,6 +36,8 @@ __all__ = [
     "BUCKETS",
     "DELETIONS",
     "DUE_WORK",
+    "LOCAL_OBJECTS",
+    "MOUNTS",
     "MUTATIONS",
     "NODES",
     "STORE_FACTS",
@@ -49,7 +54,11 @@ __all__ = [
     "escaped_text",
     "first_index_of",
     "inline_data",
+    "local_object",
+    "local_objects",
     "manifest_rows",
+    "mount",
+    "mount_generation",
     "mutation",
     "node",
     "object_owner",
@@ -79,6 +88,8 @@ NODES: Final = b"n"
 DELETIONS: Final = b"g"
 DUE_WORK: Final = b"t"
 MUTATIONS: Final = b"x"
+MOUNTS: Final = b"mi"
+LOCAL_OBJECTS: Final = b"w"
 USERS_BY_NAME: Final = b"in"
 USERS_GENERATION: Final = b"ig"
 STORE_FACTS: Final = b"fstore"
@@ -253,6 +264,23 @@ def due_work(time_ms: int, kind: bytes, identity: bytes) -> bytes:
 
 def mutation(mutation_id: bytes) -> bytes:
     return MUTATIONS + mutation_id
+
+
+def mount(mount_id: bytes) -> bytes:
+    return MOUNTS + mount_id
+
+
+def mount_generation(mount_id: bytes) -> bytes:
+    return b"mg" + mount_id
+
+
+def local_objects(bucket_id: bytes) -> bytes:
+    """Prefix of all local objects of a mounted bucket; the rest of each key is the object's key in UTF-8."""
+    return LOCAL_OBJECTS + bucket_id
+
+
+def local_object(bucket_id: bytes, key: str) -> bytes:
+    return LOCAL_OBJECTS + bucket_id + key.encode()
 
 
 def node(worker_id: str) -> bytes:

@@ -10,10 +10,11 @@ from zerohop.model import NULL_VERSION, ObjectRecord
 from zerohop.rpc.master_api import ListEntry, ListObjects, ListObjectVersions, ObjectPage, VersionPage
 from zerohop_master import keys
 from zerohop_master.kv.interface import Group, KeyValueStore, next_prefix
+from zerohop_master.local_objects import refuse_mounted
 from zerohop_master.namespace import Namespace
 from zerohop_master.rows import CONTENT, OBJECT
 
-__all__ = ["Window", "list_object_versions", "list_objects", "read_groups"]
+__all__ = ["Window", "list_entries", "list_object_versions", "list_objects", "read_groups"]
 
 _MAX_PAGE: Final = 1000
 _MAX_BYTES: Final = 16 << 20
@@ -91,6 +92,7 @@ async def _read_some(
 async def list_objects(namespace: Namespace, request: ListObjects) -> ObjectPage:
     """See `ListObjects`."""
     bucket = await namespace.bucket(namespace.reads, request.caller, request.bucket)
+    refuse_mounted(bucket)
     window = Window.after(
         keys.objects(bucket.bucket_id),
         request.prefix.encode(),
@@ -116,6 +118,7 @@ async def list_objects(namespace: Namespace, request: ListObjects) -> ObjectPage
 async def list_object_versions(namespace: Namespace, request: ListObjectVersions) -> VersionPage:
     """See `ListObjectVersions`. Every object has one version, the null version, so a page is one of objects."""
     bucket = await namespace.bucket(namespace.reads, request.caller, request.bucket)
+    refuse_mounted(bucket)
     window = Window.after(
         keys.objects(bucket.bucket_id),
         request.prefix.encode(),
@@ -147,8 +150,13 @@ async def _entries(
 ) -> tuple[tuple[ListEntry, ...], tuple[str, ...]]:
     prefixes = tuple(group.name[strip:].decode() for group in groups if group.row is None)
     records = [OBJECT.decode(group.row.value) for group in groups if group.row is not None]
+    return await list_entries(namespace, records), prefixes
+
+
+async def list_entries(namespace: Namespace, records: Sequence[ObjectRecord]) -> tuple[ListEntry, ...]:
+    """What a listing says of these objects."""
     unpersisted = await _unpersisted_contents(namespace, records)
-    return tuple(_entry(record, unpersisted) for record in records), prefixes
+    return tuple(_entry(record, unpersisted) for record in records)
 
 
 async def _unpersisted_contents(namespace: Namespace, records: Sequence[ObjectRecord]) -> frozenset[bytes]:

@@ -19,6 +19,7 @@ from zerohop_master import keys
 from zerohop_master.contents import References, check_contents
 from zerohop_master.holders import holders_of
 from zerohop_master.kv.interface import Row
+from zerohop_master.local_objects import check_believed, note_local, refuse_mounted
 from zerohop_master.namespace import Namespace
 from zerohop_master.rows import INLINE_MARK, OBJECT
 from zerohop_master.transaction import Transaction
@@ -45,6 +46,8 @@ async def lookup_object(namespace: Namespace, request: LookupObject) -> ObjectRe
         bucket, row = await namespace.bucket_and_row(
             namespace.reads, request.caller, request.bucket, request.key
         )
+        if bucket.mount_id:
+            await check_believed(namespace, bucket, row)
         record = found_object(row, request.key, request.version_id)
         assert row is not None
         data = b""
@@ -55,7 +58,12 @@ async def lookup_object(namespace: Namespace, request: LookupObject) -> ObjectRe
             data = found
         holders = await holders_of(namespace, record.segments) if record.unpersisted else {}
         return ObjectResult(
-            record=record, row_version=row.version, bucket_owner=bucket.owner, data=data, holders=holders
+            record=record,
+            row_version=row.version,
+            bucket_owner=bucket.owner,
+            data=data,
+            holders=holders,
+            mount_id=bucket.mount_id,
         )
     raise OperationConflict(f"object {request.key!r} is being replaced all the time")
 
@@ -84,6 +92,8 @@ async def put_object(namespace: Namespace, request: PutObject) -> ObjectResult:
     async def body(transaction: Transaction) -> ObjectResult:
         bucket, old = await namespace.bucket_and_row(transaction, request.caller, request.bucket, given.key)
         check_expected(old, request.expected_version)
+        if bucket.mount_id:
+            await note_local(namespace, transaction, bucket, given, persist=request.persist)
         references = References(transaction, namespace.now_ms())
         record = msgspec.structs.replace(
             given,
@@ -153,6 +163,7 @@ async def delete_objects(namespace: Namespace, request: DeleteObjects) -> Delete
         bucket, rows = await namespace.bucket_and_rows(
             transaction, request.caller, request.bucket, [target.key for target in targets]
         )
+        refuse_mounted(bucket)
         references = References(transaction, namespace.now_ms())
         outcomes = tuple(
             _delete(transaction, references, bucket, target, row)

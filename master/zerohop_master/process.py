@@ -26,6 +26,7 @@ from zerohop_master.kv.interface import KeyValueStore
 from zerohop_master.kv.memory import MemoryStore
 from zerohop_master.kv.sqlite import SqliteStore
 from zerohop_master.metrics import MasterMetrics
+from zerohop_master.mounts import Mounts
 from zerohop_master.namespace import Namespace
 from zerohop_master.secret_box import SecretBox
 from zerohop_master.store_facts import prepare_store
@@ -67,7 +68,8 @@ async def run(
             config.cluster_secret or None, rpc_client_tls(config), own_host_id=host_id(config.host_id)
         )
         housekeeping = Housekeeping(namespace, workers, cluster, calls, clock, grace_s=config.grace_s)
-        register_handlers(server, namespace, workers, users, cluster, reads_in_turn=True)
+        mounts = Mounts(namespace, box, workers.membership, calls)
+        register_handlers(server, namespace, workers, users, cluster, mounts, reads_in_turn=True)
         metrics = MasterMetrics(store, workers, cluster, housekeeping, server.calls)
         admin.add(CallsCollector(server.calls), metrics)
         admin.on_scrape(metrics.prepare)

@@ -11,7 +11,16 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from zerohop.errors import FormatTooNew
-from zerohop.model import BucketRecord, ObjectRecord, PartRecord, Record, Segment, UploadRecord, UserRecord
+from zerohop.model import (
+    BucketRecord,
+    MountInfo,
+    ObjectRecord,
+    PartRecord,
+    Record,
+    Segment,
+    UploadRecord,
+    UserRecord,
+)
 
 __all__ = [
     "BUCKET",
@@ -19,7 +28,9 @@ __all__ = [
     "CONTENT",
     "ENDED_UPLOAD",
     "INLINE_MARK",
+    "LOCAL_OBJECT",
     "MANIFEST",
+    "MOUNT",
     "MUTATION",
     "NODE",
     "OBJECT",
@@ -32,7 +43,9 @@ __all__ = [
     "ContentState",
     "EndedUpload",
     "Family",
+    "LocalObject",
     "ManifestRow",
+    "MountRow",
     "MutationResult",
     "NodeRow",
     "Stalled",
@@ -138,6 +151,24 @@ class NodeRow(Record, frozen=True):
     admin_address: str = ""
 
 
+class MountRow(Record, frozen=True):
+    """A mount. `sealed`: values of its secret options, by name, sealed with the master's key file."""
+
+    mount: MountInfo
+    sealed: dict[str, str]
+
+
+class LocalObject(Record, frozen=True):
+    """A local object of a mounted bucket. `queued`: it is to be brought to the origin, not before `next_ms`."""
+
+    queued: bool
+    since_ms: int
+    size_bytes: int
+    attempts: int = 0
+    next_ms: int = 0
+    error: str = ""
+
+
 class StoreFacts(Record, frozen=True):
     """`under_store_id` is "" until the first worker has registered."""
 
@@ -156,6 +187,8 @@ CONTENT: Final = Family(ContentState)
 CLEAN_UP: Final = Family(CleanUp)
 STALLED: Final = Family(Stalled)
 MUTATION: Final = Family(MutationResult)
+MOUNT: Final = Family(MountRow)
+LOCAL_OBJECT: Final = Family(LocalObject)
 NODE: Final = Family(NodeRow)
 STORE_FACTS: Final = Family(StoreFacts)
 USER: Final = Family(UserRecord)

@@ -11,10 +11,10 @@ from typing import Final
 from zerohop_master import keys
 from zerohop_master.completion import reopen
 from zerohop_master.contents import References
-from zerohop_master.due_work import CLEAN_PARTS, DROP_ENDED, PURGE_BUCKET, REOPEN_UPLOAD
+from zerohop_master.due_work import CLEAN_PARTS, DROP_ENDED, DROP_OBJECTS, PURGE_BUCKET, REOPEN_UPLOAD
 from zerohop_master.kv.interface import Lease, Row
 from zerohop_master.namespace import Namespace
-from zerohop_master.rows import CLEAN_UP, PART, STALLED, UPLOAD
+from zerohop_master.rows import CLEAN_UP, OBJECT, PART, STALLED, UPLOAD
 from zerohop_master.transaction import Transaction, commit_internally
 from zerohop_master.uploads import abort_in
 
@@ -23,6 +23,7 @@ __all__ = ["Upkeep"]
 _BATCH: Final = 100
 _PARTS_PER_COMMIT: Final = 500
 _UPLOADS_PER_COMMIT: Final = 100
+_OBJECTS_PER_COMMIT: Final = 500
 
 
 class Upkeep:
@@ -51,6 +52,8 @@ class Upkeep:
                 more = await self._clean_parts(transaction, row, now_ms)
             elif kind == PURGE_BUCKET:
                 more = await _purge_bucket(transaction, identity, now_ms)
+            elif kind == DROP_OBJECTS:
+                more = await _drop_objects(transaction, identity, now_ms)
             elif kind == REOPEN_UPLOAD:
                 await _reopen_stalled(transaction, row)
             else:
@@ -89,6 +92,22 @@ async def _purge_bucket(transaction: Transaction, bucket_id: bytes, now_ms: int)
         transaction.require(row.key, row.version)
         abort_in(transaction, row.key, now_ms)
     return len(rows) == _UPLOADS_PER_COMMIT
+
+
+async def _drop_objects(transaction: Transaction, bucket_id: bytes, now_ms: int) -> bool:
+    """The bucket was a mount and is gone: cached records go, and local objects let go of their contents."""
+    start, end = keys.span(keys.objects(bucket_id))
+    rows = await transaction.scan(start, end, limit=_OBJECTS_PER_COMMIT)
+    references = References(transaction, now_ms)
+    for row in rows:
+        transaction.require(row.key, row.version)
+        record = OBJECT.decode(row.value)
+        references.release_object(bucket_id, record)
+        transaction.delete(row.key)
+        if record.origin is None:
+            transaction.delete(keys.local_object(bucket_id, record.key))
+    await references.settle()
+    return len(rows) == _OBJECTS_PER_COMMIT
 
 
 async def _reopen_stalled(transaction: Transaction, row: Row) -> None:

@@ -1,21 +1,24 @@
-"""What the master asks of workers: to delete contents, and to list what the under-store holds."""
+"""What the master asks of workers: to delete contents, to list what the under-store holds, to open origins."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from zerohop.errors import NoWorker
 from zerohop.host import host_id
-from zerohop.model import WorkerInfo
+from zerohop.model import MountInfo, WorkerInfo
 from zerohop.rpc.client import RpcClient
+from zerohop.rpc.origin_api import CheckOrigin, DropMount
 from zerohop.rpc.worker_api import ContentPage, DeleteContents, ListContents
 
 __all__ = ["ContentStore", "WorkerCalls"]
 
 _TIMEOUT_S: Final = 60.0
 """A batch of deletions at a slow under-store; nobody waits for it."""
+_TELL_TIMEOUT_S: Final = 5.0
+"""For news that a worker also finds out by itself: an administrator waits for it."""
 
 
 class ContentStore(Protocol):
@@ -58,6 +61,16 @@ class WorkerCalls:
         """See `ContentStore.contents`."""
         request = ListContents(after=after, older_than_s=older_than_s)
         return await self._client(worker).call(request, timeout_s=_TIMEOUT_S, idempotent=True)
+
+    async def check_origin(self, worker: WorkerInfo, mount: MountInfo, secrets: Mapping[str, str]) -> None:
+        """See `CheckOrigin`."""
+        request = CheckOrigin(mount=mount, secrets=dict(secrets))
+        await self._client(worker).call(request, timeout_s=_TIMEOUT_S, idempotent=True)
+
+    async def drop_mount(self, worker: WorkerInfo, mount_id: bytes, *, blocks: bool) -> None:
+        """See `DropMount`."""
+        request = DropMount(mount_id=mount_id, blocks=blocks)
+        await self._client(worker).call(request, timeout_s=_TELL_TIMEOUT_S, idempotent=True)
 
     async def forget_all_but(self, workers: Sequence[WorkerInfo]) -> None:
         """See `ContentStore.forget_all_but`: closes the other connections."""

@@ -46,7 +46,7 @@ class Workers:
             raise InvalidRequest(f"{request.worker_id!r} is no worker id")
         node = NodeRow(
             worker_id=request.worker_id,
-            session=os.urandom(8),
+            session=_new_session(),
             host_id=request.host_id,
             address=request.address,
             unix_address=request.unix_address,
@@ -104,6 +104,13 @@ class Workers:
         for worker_id in lost:
             _log.warning("worker %s is lost: nothing was heard of it for too long", worker_id)
         return lost
+
+
+def _new_session() -> bytes:
+    """8 bytes, of which the first is not the mark of mounted contents (see `zerohop.model.mounted_content_id`)."""
+    while (session := os.urandom(8))[0] == 0xFF:
+        pass
+    return session
 
 
 async def _check_under_store(transaction: Transaction, under_store_id: str) -> None:

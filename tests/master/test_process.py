@@ -39,12 +39,14 @@ from zerohop_master.cluster import Cluster
 from zerohop_master.kv.interface import Commit
 from zerohop_master.kv.memory import MemoryStore
 from zerohop_master.kv.sqlite import SqliteStore
+from zerohop_master.mounts import Mounts
 from zerohop_master.namespace import Namespace
 from zerohop_master.process import run
 from zerohop_master.rows import STORE_FACTS, StoreFacts
 from zerohop_master.secret_box import SecretBox
 from zerohop_master.store_facts import FORMAT_VERSION
 from zerohop_master.users import Users
+from zerohop_master.worker_calls import WorkerCalls
 from zerohop_master.workers import Workers
 
 
@@ -294,7 +296,8 @@ async def test_every_request_of_the_master_is_answered() -> None:
     cluster = Cluster(namespace, workers, users, clock, kv_engine="memory")
     for reads_in_turn in (False, True):
         server = RpcServer("master")
-        register_handlers(server, namespace, workers, users, cluster, reads_in_turn=reads_in_turn)
+        mounts = Mounts(namespace, SecretBox.ephemeral(), workers.membership, WorkerCalls())
+        register_handlers(server, namespace, workers, users, cluster, mounts, reads_in_turn=reads_in_turn)
         assert set(server.handlers) | set(server.sync_handlers) == {
             value
             for value in vars(m).values()

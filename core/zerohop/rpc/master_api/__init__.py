@@ -32,16 +32,6 @@ from zerohop.rpc.master_api.contents import (
 from zerohop.rpc.master_api.empty import (
     Empty,
 )
-from zerohop.rpc.master_api.jobs import (
-    CancelJob,
-    GetJob,
-    JobFailure,
-    JobInfo,
-    JobPage,
-    JobResult,
-    ListJobs,
-    StartJob,
-)
 from zerohop.rpc.master_api.members import (
     ClusterReport,
     ClusterView,
@@ -89,6 +79,9 @@ from zerohop.rpc.master_api.objects import (
     RenameObject,
     VersionPage,
 )
+from zerohop.rpc.master_api.tags import (
+    SetTags,
+)
 from zerohop.rpc.master_api.uploads import (
     AbortUpload,
     CompleteUpload,
@@ -126,7 +119,6 @@ __all__ = [
     "BeginMounted",
     "BucketPage",
     "BucketResult",
-    "CancelJob",
     "ChangeKey",
     "ChangeMount",
     "ClusterReport",
@@ -148,18 +140,12 @@ __all__ = [
     "GetClusterView",
     "GetContentStates",
     "GetCredential",
-    "GetJob",
     "GetMount",
     "GetReport",
     "GetUpload",
     "GetUsersById",
-    "JobFailure",
-    "JobInfo",
-    "JobPage",
-    "JobResult",
     "ListBuckets",
     "ListEntry",
-    "ListJobs",
     "ListLocal",
     "ListMounts",
     "ListObjectVersions",
@@ -192,7 +178,7 @@ __all__ = [
     "RemoveMount",
     "RemoveUser",
     "RenameObject",
-    "StartJob",
+    "SetTags",
     "SyncMount",
     "UnpersistedPage",
     "UnregisterWorker",

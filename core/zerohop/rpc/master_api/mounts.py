@@ -112,9 +112,8 @@ class CommitMounted(Request[ObjectResult], tag="commit_mounted", kw_only=True):
     """Owner of the key: `record` (its `origin` set) is what the origin holds now; None: it holds nothing there.
 
     `expected_version` is the row version that the owner went by (0: no row). Raises MountNotFound, Conflict. A local
-    record is replaced only with `replace_local`, which lets go of its contents; with `keep_blocks` the worker keeps
-    cached what the local record named (its one segment, which the new record names, too). The result of a removal
-    has the old record, or an empty one of size 0 where there was none.
+    record is replaced only with `replace_local`, which lets go of its contents. The result of a removal has the old
+    record, or one of size 0 where there was none.
     """
 
     mount_id: bytes
@@ -122,7 +121,6 @@ class CommitMounted(Request[ObjectResult], tag="commit_mounted", kw_only=True):
     record: ObjectRecord | None
     expected_version: int
     replace_local: bool = False
-    keep_blocks: bool = False
     mutation: bytes
 
 
@@ -131,6 +129,7 @@ class MountedVersions(Record, frozen=True):
 
     versions: tuple[int, ...]
     records: tuple[ObjectRecord | None, ...]
+    row_version: int = 0  # that of the commit itself
 
 
 class BeginMounted(Request[MountedVersions], tag="begin_mounted", kw_only=True):

@@ -92,7 +92,10 @@ class PutObject(Request[ObjectResult], tag="put_object", kw_only=True):
     """Makes `record` the current version of its key. The master sets modified_ms, version_id and sequence.
 
     Either `data` holds the bytes (at most `inline_max_bytes`), or `contents` the ones that `record.segments` names.
-    Raises BucketNotFound, Conflict (`expected_version`), SessionFenced, OperationConflict.
+    In a mounted bucket the object is a local one, if `persist` says what becomes of it: whether it is brought to the
+    origin in the background; without it, such a bucket raises OriginNeeded.
+    Raises BucketNotFound, Conflict (`expected_version`), SessionFenced, OperationConflict; AccessDenied for a
+    read-only mount.
     """
 
     caller: Caller
@@ -102,6 +105,7 @@ class PutObject(Request[ObjectResult], tag="put_object", kw_only=True):
     contents: tuple[NewContent, ...] = ()
     expected_version: int | None = None
     mutation: bytes
+    persist: bool | None = None
 
 
 class CopyObject(Request[ObjectResult], tag="copy_object", kw_only=True):

@@ -114,6 +114,8 @@ class CompleteUpload(Request[ObjectResult], tag="complete_upload", kw_only=True)
     Metadata only: no byte moves. `min_part_bytes` applies to all parts but the last. `checksums` are those of the
     whole object, as the proxy worked them out. Raises BucketNotFound, UploadNotFound, InvalidPart, InvalidPartOrder,
     PartTooSmall, InvalidRequest (no parts), Conflict (`expected_version`).
+
+    In a mounted bucket the object is a local one; `persist`: it is to be brought to the origin.
     """
 
     caller: Caller
@@ -126,6 +128,7 @@ class CompleteUpload(Request[ObjectResult], tag="complete_upload", kw_only=True)
     checksum_type: str = ""
     expected_version: int | None = None
     mutation: bytes
+    persist: bool = True
 
 
 class AbortUpload(Request[Empty], tag="abort_upload", kw_only=True):

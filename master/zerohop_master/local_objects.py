@@ -1,0 +1,101 @@
+"""Objects of mounted buckets as the namespace sees them: cached records, and local objects that hide the origin's.
+
+A cached record (its `origin` is set) refers to no content: its bytes are at the origin, and what workers hold of
+them is only cache. A local object is one that the origin does not have yet; its row in the object family is an
+ordinary one, and a `w` row beside it says what is to be done about it.
+"""
+
+from __future__ import annotations
+
+from zerohop.errors import AccessDenied, MountNotFound, OriginNeeded
+from zerohop.model import BucketRecord, MountInfo, ObjectRecord
+from zerohop_master import keys
+from zerohop_master.kv.interface import Row
+from zerohop_master.namespace import Namespace, Reads
+from zerohop_master.rows import LOCAL_OBJECT, MOUNT, OBJECT, LocalObject, MountRow
+from zerohop_master.transaction import Transaction
+
+__all__ = [
+    "check_believed",
+    "check_writable",
+    "is_believed",
+    "mount_row",
+    "note_local",
+    "origin_needed",
+    "refuse_mounted",
+]
+
+
+async def mount_row(reads: Reads, mount_id: bytes) -> MountRow:
+    """The mount of that id. Raises MountNotFound."""
+    (row,) = await reads.get(keys.mount(mount_id))
+    if row is None:
+        raise MountNotFound("the bucket is not mounted any more")
+    return MOUNT.decode(row.value)
+
+
+def is_believed(mount: MountInfo, record: ObjectRecord, now_ms: int) -> bool:
+    """Whether a cached record is taken for what the origin holds: within the TTL, and since the last sync."""
+    assert record.origin is not None
+    validated_ms = record.origin.validated_ms
+    if validated_ms <= 0:
+        return False
+    if any(record.key.startswith(prefix) and validated_ms <= since_ms for prefix, since_ms in mount.synced):
+        return False
+    ttl_s = mount.metadata_ttl_s
+    return ttl_s < 0 or now_ms < validated_ms + ttl_s * 1000
+
+
+async def check_believed(namespace: Namespace, bucket: BucketRecord, row: Row | None) -> None:
+    """Raises OriginNeeded unless the row of a mounted bucket can be answered as it stands."""
+    if row is not None:
+        record = OBJECT.decode(row.value)
+        if record.origin is None:
+            return
+        mount = (await mount_row(namespace.reads, bucket.mount_id)).mount
+        if is_believed(mount, record, namespace.now_ms()):
+            return
+    raise origin_needed(bucket, row)
+
+
+def origin_needed(bucket: BucketRecord, row: Row | None = None) -> OriginNeeded:
+    """The answer of the master to what only the origin knows."""
+    return OriginNeeded(
+        f"bucket {bucket.name!r} is mounted: ask the owner of the key",
+        mount=bucket.mount_id.hex(),
+        row_version=str(0 if row is None else row.version),
+    )
+
+
+def refuse_mounted(bucket: BucketRecord) -> None:
+    """For operations that are the origin's in a mounted bucket. Raises OriginNeeded there."""
+    if bucket.mount_id:
+        raise origin_needed(bucket)
+
+
+async def check_writable(transaction: Transaction, bucket: BucketRecord) -> MountInfo:
+    """Raises AccessDenied for a bucket that is mounted read-only."""
+    mount = (await mount_row(transaction, bucket.mount_id)).mount
+    if mount.read_only:
+        raise AccessDenied(f"bucket {bucket.name!r} is mounted read-only", bucket=bucket.name)
+    return mount
+
+
+async def note_local(
+    namespace: Namespace,
+    transaction: Transaction,
+    bucket: BucketRecord,
+    record: ObjectRecord,
+    *,
+    persist: bool | None,
+) -> None:
+    """The commit makes `record` a local object of a mounted bucket. `persist`: the origin is to get it.
+
+    Raises OriginNeeded without a `persist`, AccessDenied for a read-only mount.
+    """
+    if persist is None:
+        raise origin_needed(bucket)
+    await check_writable(transaction, bucket)
+    noted = LocalObject(queued=persist, since_ms=namespace.now_ms(), size_bytes=record.size_bytes)
+    transaction.put(keys.local_object(bucket.bucket_id, record.key), LOCAL_OBJECT.encode(noted))
+    transaction.put(keys.mount_generation(bucket.mount_id), b"\x01")
