@@ -72,6 +72,7 @@ def _short_reads(
         m.ReadManifest: _of_namespace(namespace, manifests.read_manifest),
         m.GetUpload: _of_namespace(namespace, uploads.get_upload),
         m.GetContentStates: _of_namespace(namespace, holders.content_states),
+        m.GetMounted: _of_namespace(namespace, mounted.get_mounted),
         m.GetCredential: users.credential,
         m.GetUsersById: users.by_id,
         m.WorkerHeartbeat: workers.heartbeat,

@@ -9,6 +9,7 @@ from zerohop.model import NULL_VERSION, BucketRecord, ObjectRecord
 from zerohop.rpc.master_api import (
     BeginMounted,
     CommitMounted,
+    GetMounted,
     ListLocal,
     LocalPage,
     MountedVersions,
@@ -24,7 +25,7 @@ from zerohop_master.objects import check_key
 from zerohop_master.rows import BUCKET, OBJECT
 from zerohop_master.transaction import Transaction
 
-__all__ = ["begin_mounted", "commit_mounted", "list_local"]
+__all__ = ["begin_mounted", "commit_mounted", "get_mounted", "list_local"]
 
 _MAX_KEYS = 1000
 _JUST_WRITTEN = -1
@@ -39,6 +40,18 @@ async def mounted_bucket(reads: Reads, mount_id: bytes) -> BucketRecord:
     return bucket
 
 
+async def get_mounted(namespace: Namespace, request: GetMounted) -> MountedVersions:
+    """See `GetMounted`."""
+    if not 0 < len(request.keys) <= _MAX_KEYS:
+        raise InvalidRequest(f"between 1 and {_MAX_KEYS} keys can be read at once")
+    bucket = await mounted_bucket(namespace.reads, request.mount_id)
+    rows = await namespace.reads.get(*(keys.object_row(bucket.bucket_id, key) for key in request.keys))
+    return MountedVersions(
+        versions=tuple(0 if row is None else row.version for row in rows),
+        records=tuple(None if row is None else OBJECT.decode(row.value) for row in rows),
+    )
+
+
 async def begin_mounted(namespace: Namespace, request: BeginMounted) -> MountedVersions:
     """See `BeginMounted`."""
     if not 0 < len(request.keys) <= _MAX_KEYS:
@@ -46,7 +59,8 @@ async def begin_mounted(namespace: Namespace, request: BeginMounted) -> MountedV
 
     async def body(transaction: Transaction) -> MountedVersions:
         bucket = await mounted_bucket(transaction, request.mount_id)
-        await check_writable(transaction, bucket)
+        if request.write:
+            await check_writable(transaction, bucket)
         row_keys = [keys.object_row(bucket.bucket_id, key) for key in request.keys]
         rows = await transaction.get(*row_keys)
         records = [None if row is None else _outdated(transaction, row) for row in rows]
@@ -98,7 +112,8 @@ async def commit_mounted(namespace: Namespace, request: CommitMounted) -> Object
             references.release_object(bucket.bucket_id, old)
             await references.settle()
             transaction.delete(keys.local_object(bucket.bucket_id, request.key))
-        record = _kept(transaction, bucket, request.key, given, old, row)
+        validated_ms = namespace.now_ms() - request.age_ms
+        record = _kept(transaction, bucket, request.key, given, old, row, validated_ms)
         # A validation that has found nothing new is no reason to list anew.
         if old is None or given is None or old.etag != given.etag or old.origin is None:
             transaction.put(keys.mount_generation(request.mount_id), b"\x01")
@@ -116,14 +131,17 @@ def _kept(
     given: ObjectRecord | None,
     old: ObjectRecord | None,
     row: Row | None,
+    validated_ms: int,
 ) -> ObjectRecord:
     """Writes the new row, or removes the old one; answers the record that the caller is told of."""
     if given is None:
         if row is not None:
             transaction.delete(row.key)
         return old or ObjectRecord(key=key, size_bytes=0, etag="", modified_ms=0)
+    assert given.origin is not None
     record = msgspec.structs.replace(
         given,
+        origin=msgspec.structs.replace(given.origin, validated_ms=validated_ms),
         version_id=NULL_VERSION,
         sequence=1 if old is None else old.sequence + 1,
         delete_marker=False,

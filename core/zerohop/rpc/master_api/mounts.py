@@ -22,6 +22,7 @@ __all__ = [
     "ChangeMount",
     "CommitMounted",
     "GetMount",
+    "GetMounted",
     "ListLocal",
     "ListMounts",
     "LocalPage",
@@ -112,7 +113,8 @@ class CommitMounted(Request[ObjectResult], tag="commit_mounted", kw_only=True):
     """Owner of the key: `record` (its `origin` set) is what the origin holds now; None: it holds nothing there.
 
     `expected_version` is the row version that the owner went by (0: no row). Raises MountNotFound, Conflict. A local
-    record is replaced only with `replace_local`, which lets go of its contents. The result of a removal has the old
+    record is replaced only with `replace_local`, which lets go of its contents. `age_ms`: how long ago the origin was
+    asked; the master sets `validated_ms` by its own clock. The result of a removal has the old
     record, or one of size 0 where there was none.
     """
 
@@ -121,6 +123,7 @@ class CommitMounted(Request[ObjectResult], tag="commit_mounted", kw_only=True):
     record: ObjectRecord | None
     expected_version: int
     replace_local: bool = False
+    age_ms: int = 0
     mutation: bytes
 
 
@@ -132,14 +135,23 @@ class MountedVersions(Record, frozen=True):
     row_version: int = 0  # that of the commit itself
 
 
+class GetMounted(Request[MountedVersions], tag="get_mounted", kw_only=True):
+    """The rows of these keys as they stand, at most 1,000. Raises MountNotFound."""
+
+    mount_id: bytes
+    keys: tuple[str, ...]
+
+
 class BeginMounted(Request[MountedVersions], tag="begin_mounted", kw_only=True):
     """Owner of the keys: they are about to be changed at the origin. Durable before the origin is touched: the
-    cached records count as outdated from now on (local ones are left as they are). At most 1,000 keys.
-    Raises MountNotFound, AccessDenied for a read-only mount.
+    cached records count as outdated from now on (local ones are left as they are). At most 1,000 keys. Without
+    `write` they have changed at the origin by themselves.
+    Raises MountNotFound; AccessDenied for a read-only mount that is to be written.
     """
 
     mount_id: bytes
     keys: tuple[str, ...]
+    write: bool = True
     mutation: bytes
 
 
