@@ -136,6 +136,8 @@ class ObjectRecord(Record, frozen=True):
     # True when some content was not yet in the under-store at the commit: a lookup then asks for the holders.
     unpersisted: bool = False
     origin: Origin | None = None
+    # Up to ten, by key (S3 object tagging).
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class BucketRecord(Record, frozen=True):

@@ -21,7 +21,7 @@ from zerohop_proxy.hashing import Batch, digested
 from zerohop_proxy.object_answer import described, stored, template
 from zerohop_proxy.object_headers import (
     CopySource,
-    metadata_directive,
+    copy_directive,
     parse_copy_source,
     parse_object_headers,
 )
@@ -45,7 +45,8 @@ _UNHASHED = VerifiedPayload(None, PayloadMode.UNSIGNED)
 async def copy_object(request: S3Request) -> Answer:
     """CopyObject: one metadata commit where source and destination can share contents."""
     source = parse_copy_source(request.headers["x-amz-copy-source"])
-    directive = metadata_directive(request.headers)
+    directive = copy_directive(request.headers, "metadata")
+    tags_are_copied = copy_directive(request.headers, "tagging") == "COPY"
     asked = template(request.key, parse_object_headers(request.headers))
     algorithm = _asked_algorithm(request)
     request.write_policy()
@@ -61,6 +62,8 @@ async def copy_object(request: S3Request) -> Answer:
         found = await _find_source(request, source)
         _check_size(found.record.size_bytes)
         record = asked if directive == "REPLACE" else _with_metadata_of(found.record, asked)
+        if tags_are_copied:
+            record = msgspec.structs.replace(record, tags=found.record.tags)
         if not algorithm or algorithm.lower() in found.record.checksums:
             try:
                 return found, await _copy_by_reference(request, source, found, record, expected, mutation)

@@ -35,6 +35,7 @@ def template(key: str, headers: ObjectHeaders) -> ObjectRecord:
         headers={name.lower(): value for name, value in headers.standard.items()},
         metadata=headers.user_metadata,
         storage_class=headers.storage_class,
+        tags=headers.tags,
     )
 
 
@@ -53,6 +54,8 @@ def object_headers(record: ObjectRecord, overrides: Mapping[str, str]) -> Header
         headers.extend(user_metadata_headers(record.metadata))
     if record.storage_class != "STANDARD":
         headers.append(("x-amz-storage-class", record.storage_class))
+    if record.tags:
+        headers.append(("x-amz-tagging-count", str(len(record.tags))))
     return headers
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.errors import HeaderParseError
 from email.header import decode_header
 from urllib.parse import unquote_to_bytes
@@ -17,13 +17,14 @@ from urllib.parse import unquote_to_bytes
 from zerohop_proxy.bucket_name import is_valid_bucket_name
 from zerohop_proxy.params import is_version_id
 from zerohop_proxy.s3_errors import S3Error
+from zerohop_proxy.tag_set import TAGGING, parse_tagging_header
 
 __all__ = [
     "MAX_PUT_BYTES",
     "CopySource",
     "ObjectHeaders",
     "body_length",
-    "metadata_directive",
+    "copy_directive",
     "parse_copy_source",
     "parse_object_headers",
     "user_metadata_headers",
@@ -66,12 +67,13 @@ class ObjectHeaders:
 
     `standard` maps canonical names (Content-Type, Cache-Control, Content-Disposition, Content-Encoding,
     Content-Language, Expires, x-amz-website-redirect-location) to values, only those that were sent.
-    `user_metadata` maps names without `x-amz-meta-`, lower case, to text.
+    `user_metadata` maps names without `x-amz-meta-`, lower case, to text; `tags` are those of `x-amz-tagging`.
     """
 
     standard: dict[str, str]
     user_metadata: dict[str, str]
     storage_class: str
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class CopySource:
 
 def parse_object_headers(headers: Mapping[str, str]) -> ObjectHeaders:
     """From request headers (lower-case names); raises MetadataTooLarge, InvalidStorageClass,
-    InvalidRedirectLocation.
+    InvalidRedirectLocation, InvalidTag, InvalidArgument.
     """
     standard = {canonical: _text(headers[name]) for name, canonical in _STANDARD if headers.get(name)}
     if not standard.get(_REDIRECT, "/").startswith(_REDIRECT_STARTS):
@@ -96,7 +98,8 @@ def parse_object_headers(headers: Mapping[str, str]) -> ObjectHeaders:
     storage_class = headers.get("x-amz-storage-class") or "STANDARD"
     if storage_class not in _STORAGE_CLASSES:
         raise S3Error("InvalidStorageClass", StorageClassRequested=storage_class)
-    return ObjectHeaders(standard, _user_metadata(headers), storage_class)
+    tags = parse_tagging_header(headers) if TAGGING in headers else {}
+    return ObjectHeaders(standard, _user_metadata(headers), storage_class, tags)
 
 
 def user_metadata_headers(user_metadata: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -141,17 +144,15 @@ def parse_copy_source(value: str) -> CopySource:
     return CopySource(bucket, key, version_id)
 
 
-def metadata_directive(headers: Mapping[str, str]) -> str:
-    """COPY (default) or REPLACE; raises InvalidArgument, also for a bad x-amz-tagging-directive."""
-    for name in ("x-amz-metadata-directive", "x-amz-tagging-directive"):
-        if headers.get(name, "COPY") not in ("COPY", "REPLACE"):
-            raise S3Error(
-                "InvalidArgument",
-                f"Unknown {'metadata' if 'metadata' in name else 'tagging'} directive.",
-                ArgumentName=name,
-                ArgumentValue=headers[name],
-            )
-    return headers.get("x-amz-metadata-directive", "COPY")
+def copy_directive(headers: Mapping[str, str], subject: str) -> str:
+    """What becomes of the `metadata` or the `tagging` of a copy: COPY (default) or REPLACE; raises InvalidArgument."""
+    name = f"x-amz-{subject}-directive"
+    directive = headers.get(name, "COPY")
+    if directive not in ("COPY", "REPLACE"):
+        raise S3Error(
+            "InvalidArgument", f"Unknown {subject} directive.", ArgumentName=name, ArgumentValue=directive
+        )
+    return directive
 
 
 def body_length(headers: Mapping[str, str], *, length_required: bool) -> int | None:

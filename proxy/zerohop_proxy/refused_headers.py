@@ -26,7 +26,6 @@ _UNSUPPORTED: Final[dict[str, frozenset[str]]] = {
     "x-amz-object-ownership": frozenset({"bucketownerenforced"}),
     "x-amz-server-side-encryption-bucket-key-enabled": frozenset({"false"}),
     "x-amz-object-lock-legal-hold": frozenset({"off"}),
-    "x-amz-tagging": frozenset({""}),
     "x-amz-write-offset-bytes": frozenset(),
 }
 _UNSUPPORTED_GROUPS: Final = (

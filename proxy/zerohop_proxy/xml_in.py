@@ -14,15 +14,18 @@ from zerohop_proxy.xml_tree import MAX_BODY_BYTES, Node, parse_xml
 
 __all__ = [
     "MAX_BODY_BYTES",
+    "AccessControlPolicy",
     "CompletedPart",
     "DeleteRequest",
     "ObjectIdentifier",
+    "parse_access_control_policy",
     "parse_complete_multipart_upload",
     "parse_create_bucket",
     "parse_delete",
 ]
 
 _MAX_DELETED = 1000
+_PERMISSIONS = frozenset({"FULL_CONTROL", "WRITE", "WRITE_ACP", "READ", "READ_ACP"})
 _CHECKSUMS = {element_name(algorithm): algorithm for algorithm in ALGORITHMS}
 _PART_ELEMENTS = ("PartNumber", "ETag", *_CHECKSUMS)
 _OBJECT_ELEMENTS = ("Key", "VersionId", "ETag", "LastModifiedTime", "Size")
@@ -50,6 +53,14 @@ class ObjectIdentifier:
     etag: str | None = None
     last_modified: str | None = None
     size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessControlPolicy:
+    """Body of PutBucketAcl and PutObjectAcl. `grants`: id of the grantee ("" for a group or an e-mail), permission."""
+
+    owner: str
+    grants: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,37 @@ def parse_create_bucket(body: bytes) -> str | None:
     if any(child.tag in ("Location", "Bucket", "Tags") for child in root.children):
         raise S3Error("NotImplemented", "Directory buckets and tags of buckets are not supported.")
     return root.only("LocationConstraint").get("LocationConstraint", "").strip() or None
+
+
+def parse_access_control_policy(body: bytes) -> AccessControlPolicy:
+    """Raises MalformedACLError."""
+    try:
+        return _access_control_policy(parse_xml(body, "AccessControlPolicy"))
+    except S3Error:
+        raise S3Error("MalformedACLError") from None
+
+
+def _access_control_policy(root: Node) -> AccessControlPolicy:
+    owner, grants = "", list[tuple[str, str]]()
+    for child in root.children:
+        if child.tag == "Owner":
+            owner = child.only("ID", "DisplayName").get("ID", "").strip()
+        elif child.tag == "AccessControlList":
+            grants += [_grant(node) for node in child.children]
+        else:
+            raise S3Error("MalformedXML")
+    return AccessControlPolicy(owner, grants)
+
+
+def _grant(node: Node) -> tuple[str, str]:
+    by_tag = {child.tag: child for child in node.children}
+    if node.tag != "Grant" or by_tag.keys() != {"Grantee", "Permission"} or len(node.children) != 2:
+        raise S3Error("MalformedXML")
+    permission = by_tag["Permission"].text.strip()
+    if permission not in _PERMISSIONS or by_tag["Permission"].children:
+        raise S3Error("MalformedXML")
+    grantee = by_tag["Grantee"].only("ID", "DisplayName", "URI", "EmailAddress")
+    return grantee.get("ID", "").strip(), permission
 
 
 def _completed_part(node: Node) -> CompletedPart:

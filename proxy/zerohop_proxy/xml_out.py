@@ -18,6 +18,7 @@ __all__ = [
     "DeleteError",
     "Deleted",
     "Owner",
+    "access_control_policy",
     "complete_multipart_upload_result",
     "copy_object_result",
     "copy_part_result",
@@ -115,6 +116,18 @@ def list_all_my_buckets_result(
 def location_constraint(region: str) -> bytes:
     """Answer of GetBucketLocation; `us-east-1` is the empty constraint, as in S3."""
     return document("LocationConstraint", "" if region == "us-east-1" else escape(region))
+
+
+def access_control_policy(owner: Owner) -> bytes:
+    """Answer of GetBucketAcl and GetObjectAcl: the private ACL."""
+    # The one attribute of S3's documents, without which SDKs cannot tell what kind of grantee it is.
+    grantee = owner.xml("Grantee").replace(
+        "<Grantee>",
+        '<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">',
+        1,
+    )
+    grant = f"<Grant>{grantee}<Permission>FULL_CONTROL</Permission></Grant>"
+    return document("AccessControlPolicy", f"{owner.xml()}<AccessControlList>{grant}</AccessControlList>")
 
 
 def initiate_multipart_upload_result(bucket: str, key: str, upload_id: str) -> bytes:

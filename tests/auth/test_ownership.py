@@ -4,23 +4,42 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import boto3
 import pytest
-from botocore import UNSIGNED
+from botocore import UNSIGNED, xform_name
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from tests.inprocess import InProcessCluster
 from tests.proxy.users import add_user, s3_client
 
 from zerohop.model import UserRecord
+from zerohop_proxy.bucket_configuration import CONFIGURATION_HANDLERS
 from zerohop_proxy.handlers import HANDLERS
 from zerohop_proxy.operation import Operation
 
 _THEIRS = {"Bucket": "alices", "Key": "key"}
 _SOURCE = {"Bucket": "alices", "Key": "key"}
 _PARTS = {"Parts": [{"PartNumber": 1, "ETag": '"d41d8cd98f00b204e9800998ecf8427e"'}]}
+
+_LOCKS: dict[Operation, dict[str, Any]] = {
+    Operation.GET_OBJECT_LEGAL_HOLD: {"Key": "key"},
+    Operation.GET_OBJECT_RETENTION: {"Key": "key"},
+    Operation.PUT_OBJECT_LEGAL_HOLD: {"Key": "key", "LegalHold": {"Status": "OFF"}},
+    Operation.PUT_OBJECT_RETENTION: {"Key": "key", "Retention": {}},
+}
+
+
+def _configuration(operation: Operation, s3: Any, _upload: str) -> Any:
+    """Calls an operation on a configuration of alice's bucket."""
+    method = xform_name(operation.value)
+    arguments = dict(_LOCKS.get(operation, {}))
+    if "Id" in s3.meta.service_model.operation_model(operation.value).input_shape.members:
+        arguments["Id"] = "any"
+    return getattr(s3, method)(Bucket="alices", **arguments)
+
 
 # Operation, what the caller does to alice's bucket. Called with the client and the id of an upload of alice's.
 _CALLS: list[tuple[Operation, Callable[[Any, str], Any]]] = [
@@ -72,9 +91,25 @@ _CALLS: list[tuple[Operation, Callable[[Any, str], Any]]] = [
     ),
     (Operation.LIST_PARTS, lambda s3, upload: s3.list_parts(**_THEIRS, UploadId=upload)),
     (Operation.LIST_MULTIPART_UPLOADS, lambda s3, _: s3.list_multipart_uploads(Bucket="alices")),
+    (Operation.GET_OBJECT_TAGGING, lambda s3, _: s3.get_object_tagging(**_THEIRS)),
+    (Operation.PUT_OBJECT_TAGGING, lambda s3, _: s3.put_object_tagging(**_THEIRS, Tagging={"TagSet": []})),
+    (Operation.DELETE_OBJECT_TAGGING, lambda s3, _: s3.delete_object_tagging(**_THEIRS)),
+    (Operation.GET_BUCKET_ACL, lambda s3, _: s3.get_bucket_acl(Bucket="alices")),
+    (Operation.PUT_BUCKET_ACL, lambda s3, _: s3.put_bucket_acl(Bucket="alices", ACL="private")),
+    (Operation.GET_OBJECT_ACL, lambda s3, _: s3.get_object_acl(**_THEIRS)),
+    (Operation.PUT_OBJECT_ACL, lambda s3, _: s3.put_object_acl(**_THEIRS, ACL="private")),
 ]
 
-_OWN = {Operation.LIST_BUCKETS, Operation.CREATE_BUCKET}  # name no bucket of somebody else's; tested below
+# Answered alike for all buckets: the method of the client is named after the operation.
+_CALLS += [(operation, partial(_configuration, operation)) for operation in CONFIGURATION_HANDLERS]
+
+_OWN = {
+    # Name no bucket of somebody else's; tested below.
+    Operation.LIST_BUCKETS,
+    Operation.CREATE_BUCKET,
+    # Tells nothing of a bucket, and no SDK sends it.
+    Operation.OPTIONS_OBJECT,
+}
 
 
 def _unsigned(cluster: InProcessCluster) -> Any:

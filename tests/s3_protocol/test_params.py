@@ -13,7 +13,7 @@ from zerohop_proxy import params
 from zerohop_proxy.object_headers import (
     CopySource,
     body_length,
-    metadata_directive,
+    copy_directive,
     parse_copy_source,
     parse_object_headers,
     user_metadata_headers,
@@ -160,10 +160,11 @@ def test_bad_copy_sources(value: str, code: str) -> None:
 
 
 def test_directives() -> None:
-    assert metadata_directive({}) == "COPY"
-    assert metadata_directive({"x-amz-metadata-directive": "REPLACE"}) == "REPLACE"
-    for name in ("x-amz-metadata-directive", "x-amz-tagging-directive"):
-        assert code_of(metadata_directive, {name: "MOVE"}) == "InvalidArgument"
+    for subject in ("metadata", "tagging"):
+        name = f"x-amz-{subject}-directive"
+        assert copy_directive({}, subject) == "COPY"
+        assert copy_directive({name: "REPLACE"}, subject) == "REPLACE"
+        assert code_of(copy_directive, {name: "MOVE"}, subject) == "InvalidArgument"
 
 
 def test_body_length() -> None:

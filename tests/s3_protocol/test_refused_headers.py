@@ -24,7 +24,6 @@ from zerohop_proxy.s3_errors import S3Error
         ("x-amz-bucket-object-lock-enabled", "true", "NotImplemented"),
         ("x-amz-object-ownership", "ObjectWriter", "NotImplemented"),
         ("x-amz-if-match-size", "1", "NotImplemented"),
-        ("x-amz-tagging", "a=b", "NotImplemented"),
     ],
 )
 def test_promises_that_we_cannot_keep_are_refused(name: str, value: str, code: str) -> None:
@@ -52,7 +51,6 @@ def test_requests_for_what_we_do_anyway_pass() -> None:
         "x-amz-bucket-object-lock-enabled": "False",
         "x-amz-object-ownership": "BucketOwnerEnforced",
         "x-amz-object-lock-legal-hold": "OFF",
-        "x-amz-tagging": "",
         "x-amz-date": "x",
         "x-amz-request-payer": "requester",
         "range": "x",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.s3_semantics.signed_http import SignedHttp
 from tests.support.cluster import Cluster
+from tests.support.real_cluster import RealCluster
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -103,7 +104,7 @@ def test_deleting(send: SignedHttp, send_other: SignedHttp, s3: S3Client, bucket
     assert send("HEAD", f"/{bucket}").status == 404
 
 
-def test_listing(cluster: Cluster) -> None:
+def test_listing(cluster: Cluster | RealCluster) -> None:
     send = SignedHttp(cluster, cluster.user("lists-buckets"))
     names = sorted(fresh() for _ in range(5))
     for name in names:
@@ -135,8 +136,9 @@ def test_listing(cluster: Cluster) -> None:
         ("POST", "", "", 412, "PreconditionFailed"),
         ("DELETE", "", "acl", 405, "MethodNotAllowed"),
         ("PUT", "", "location", 405, "MethodNotAllowed"),
-        ("GET", "", "acl", 501, "NotImplemented"),
-        ("GET", "/k", "tagging", 501, "NotImplemented"),
+        ("PUT", "", "policy", 501, "NotImplemented"),
+        ("PUT", "", "versioning", 501, "NotImplemented"),
+        ("GET", "/k", "torrent", 501, "NotImplemented"),
         ("GET", "/k", "versions", 400, "InvalidRequest"),
         ("GET", "", "acl&policy", 400, "InvalidArgument"),
         ("GET", "", "prefix=%zz", 400, "InvalidArgument"),

@@ -285,7 +285,7 @@ def test_the_checksum_that_s3_adds(send: SignedHttp, bucket: str) -> None:
     ("headers", "status", "code"),
     [
         ({"x-amz-storage-class": "GOLD"}, 400, "InvalidStorageClass"),
-        ({"x-amz-tagging": "a=b"}, 501, "NotImplemented"),
+        ({"x-amz-tagging": "a=b&a=c"}, 400, "InvalidArgument"),
         ({"x-amz-meta-a": "b" * 2048}, 400, "MetadataTooLarge"),
     ],
 )

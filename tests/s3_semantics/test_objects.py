@@ -76,7 +76,7 @@ def test_defaults(send: SignedHttp, bucket: str) -> None:
         ({"x-amz-storage-class": "GOLD"}, 400, "InvalidStorageClass"),
         ({"x-amz-acl": "everybody"}, 400, "InvalidArgument"),
         ({"x-amz-acl": "public-read"}, 501, "NotImplemented"),
-        ({"x-amz-tagging": "a=b"}, 501, "NotImplemented"),
+        ({"x-amz-tagging": "a=b&a=c"}, 400, "InvalidArgument"),
         ({"x-amz-server-side-encryption": "aws:kms"}, 501, "NotImplemented"),
         ({"x-amz-object-lock-mode": "GOVERNANCE"}, 501, "NotImplemented"),
         ({"x-amz-website-redirect-location": "nowhere"}, 400, "InvalidRedirectLocation"),

@@ -1,0 +1,32 @@
+"""Tags of objects."""
+
+from __future__ import annotations
+
+import msgspec
+
+from zerohop.errors import NotSupported
+from zerohop.rpc.master_api import ObjectResult, SetTags
+from zerohop_master.namespace import Namespace
+from zerohop_master.objects import found_object
+from zerohop_master.rows import OBJECT
+from zerohop_master.transaction import Transaction
+
+__all__ = ["set_tags"]
+
+
+async def set_tags(namespace: Namespace, request: SetTags) -> ObjectResult:
+    """See `SetTags`. Sequence and contents stay, and with them all references: one row is written."""
+
+    async def body(transaction: Transaction) -> ObjectResult:
+        bucket, row = await namespace.bucket_and_row(
+            transaction, request.caller, request.bucket, request.key
+        )
+        if bucket.mount_id:
+            raise NotSupported("An object of a mounted bucket has no tags.")
+        record = found_object(row, request.key, request.version_id)
+        assert row is not None
+        record = msgspec.structs.replace(record, tags=request.tags)
+        transaction.put(row.key, OBJECT.encode(record))
+        return ObjectResult(record=record, row_version=0, bucket_owner=bucket.owner)
+
+    return await namespace.mutate(request, request.mutation, body, (request.bucket, request.key))
