@@ -76,6 +76,15 @@ class ProxyMetrics(Collector):
         blocks = self._cluster.blocks
         yield gauge("zerohop_proxy_lent_blocks", "Blocks whose descriptors are kept.", blocks.cached_count)
         yield gauge("zerohop_proxy_lent_bytes", "Bytes of these blocks.", blocks.cached_bytes)
+        hedging = self._cluster.workers.hedging
+        yield counter(
+            "zerohop_proxy_hedges_total",
+            "Reads that were asked of a second worker, because the first was slow.",
+            hedging.hedges,
+        )
+        yield counter(
+            "zerohop_proxy_hedges_won_total", "Of these, reads that the second worker served.", hedging.wins
+        )
 
     def _of_requests(self) -> Iterator[Metric]:
         numbers = self._funnel.numbers

@@ -23,8 +23,10 @@ from zerohop.rpc.worker_api import (
     BlockHandle,
     BlocksOpened,
     BlockUse,
+    CachedBytes,
     ContentWritten,
     DiscardContents,
+    GetCachedBytes,
     OpenBlocks,
     ReadContent,
     ReadStarted,
@@ -54,6 +56,13 @@ class StoreWorker:
         self.linger = False  # an answer that was called off is given all the same: it was on its way
         self.gate = asyncio.Event()  # descriptors are passed once it is set
         self.gate.set()
+        self.read_gate = asyncio.Event()  # streams begin, and go on after `trickle` bytes, once it is set
+        self.read_gate.set()
+        self.trickle = 0
+        self.write_gate = asyncio.Event()  # writes are confirmed once it is set
+        self.write_gate.set()
+        self.questions = 0  # whether it lives
+        self.hang = False  # it answers neither these nor writes
         self.used = asyncio.Event()
         self._folder = folder
         self._server: RpcServer | None = None
@@ -66,6 +75,7 @@ class StoreWorker:
         server.register_stream_in(WriteContent, self._write)
         server.register_stream_out(ReadContent, self._read)
         server.register(DiscardContents, self._discard)
+        server.register(GetCachedBytes, self._answer)
         self.address = str(await server.listen(f"unix:{self._folder / self.worker_id}.rpc"))
         self._server = server
         lender = DescriptorServer(self.path, name=self.worker_id)
@@ -116,6 +126,8 @@ class StoreWorker:
                 raise SessionFenced
         if self.cut_writes_after is not None:
             raise SessionFenced
+        await self._hanging()
+        await self.write_gate.wait()
         content = self.add(len(self.contents) + 1000, bytes(data))
         return ContentWritten(
             content=content,
@@ -131,11 +143,26 @@ class StoreWorker:
         if request.content not in self.contents:
             raise ContentNotFound
         data = self.contents[request.content][request.offset : request.offset + request.length]
+        if not self.trickle:
+            await self.read_gate.wait()
         call.respond(ReadStarted(length=request.length, source="MEM"))
         if self.cut_after is not None and self.cut_after < len(data):
             await call.write(data[: self.cut_after])
             raise UnderStoreFailed("the disk is on fire")
+        if self.trickle:
+            await call.write(data[: self.trickle])
+            await self.read_gate.wait()
+            data = data[self.trickle :]
         await call.write(data)
+
+    async def _answer(self, _request: GetCachedBytes, _call: Call) -> CachedBytes:
+        self.questions += 1
+        await self._hanging()
+        return CachedBytes(cached=())
+
+    async def _hanging(self) -> None:
+        if self.hang:
+            await asyncio.Event().wait()
 
     async def _discard(self, request: DiscardContents, _call: Call) -> Empty:
         self.discarded.extend(request.contents)

@@ -49,6 +49,16 @@ class WorkerMetrics(Collector):
         yield gauge(
             "zerohop_worker_writes_in_flight", "Contents being written.", len(worker.contents.writing)
         )
+        yield counter(
+            "zerohop_worker_hedges_total",
+            "Blocks asked of the under-store too, because the worker that they belong to was slow.",
+            worker.peers.hedging.hedges,
+        )
+        yield counter(
+            "zerohop_worker_hedges_won_total",
+            "Of these, blocks that the under-store gave.",
+            worker.peers.hedging.wins,
+        )
 
     def _of_reads(self) -> Iterator[Metric]:
         hits = self._worker.store.hits

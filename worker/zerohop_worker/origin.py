@@ -37,21 +37,26 @@ class Origin:
     async def read(
         self, content: bytes, content_length: int, offset: int, length: int, *, peer: str | None
     ) -> AsyncGenerator[tuple[str, Buffer], None]:
-        """Bytes [offset, offset + length), in pieces with their source. Goes on at the under-store, from the byte
-        reached, when `peer` fails. Raises ContentNotFound, UnderStoreFailed.
+        """Bytes [offset, offset + length), in pieces with their source. `peer` is asked first; the under-store is when
+        it is late, and goes on from the byte reached when it fails. Raises ContentNotFound, UnderStoreFailed.
         """
         end = offset + length
+
+        def stored() -> AsyncGenerator[bytes, None]:
+            return self._under_store.read(content, offset, end - offset)
+
         if peer is not None:
+            race = self._peers.race(
+                peer, lambda: self._peers.read(peer, content, content_length, offset, length), stored
+            )
             try:
-                async with aclosing(
-                    self._peers.read(peer, content, content_length, offset, length)
-                ) as relayed:
-                    async for piece in relayed:
+                async with aclosing(race.pieces()) as pieces:
+                    async for piece in pieces:
                         offset += len(piece)
-                        yield PEER, piece
+                        yield PEER if race.winner_id == peer else UNDER, piece
             except ZerohopError as error:
                 _log.info("worker %s does not give a block, the under-store will: %s", peer, error)
         if offset < end:
-            async with aclosing(self._under_store.read(content, offset, end - offset)) as stored:
-                async for data in stored:
+            async with aclosing(stored()) as rest:
+                async for data in rest:
                     yield UNDER, data

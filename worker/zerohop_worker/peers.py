@@ -6,11 +6,13 @@ the master goes on with the view that it has: a wrong choice costs time, never b
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
+from zerohop.client.hedging import Hedging
 from zerohop.client.placement import block_key, rank
+from zerohop.client.racing import Pieces, Race, Source
 from zerohop.client.worker_links import WorkerLinks
-from zerohop.errors import ProtocolViolation, TransportError
+from zerohop.errors import ProtocolViolation
 from zerohop.rpc.client import RpcClient
 from zerohop.rpc.master_api import ClusterView
 from zerohop.rpc.worker_api import ReadContent
@@ -19,6 +21,9 @@ __all__ = ["Peers"]
 
 _STALL_S = 5.0
 """A worker that sends no byte of a block for so long is not waited for: the under-store has it, too."""
+
+_INSTEAD = ""
+"""No worker: the under-store."""
 
 
 class Peers:
@@ -83,9 +88,18 @@ class Peers:
         """It could not be reached: it is left alone for a few seconds."""
         self._links.avoid(worker_id)
 
+    def race(self, worker_id: str, pieces: Callable[[], Pieces], instead: Callable[[], Pieces]) -> Race:
+        """What another worker gives, or `instead`, which is begun when that worker is late."""
+        return Race(self._links, Source(worker_id, pieces), lambda: Source(_INSTEAD, instead, patient=True))
+
+    @property
+    def hedging(self) -> Hedging:
+        """What is known of slow workers."""
+        return self._links.hedging
+
     async def read(
         self, worker_id: str, content: bytes, content_length: int, offset: int, length: int
-    ) -> AsyncGenerator[memoryview, None]:
+    ) -> Pieces:
         """Bytes [offset, offset + length) of a content, exactly, from another worker, which keeps what it has to
         fetch. Raises what it answers, and transport errors.
         """
@@ -93,18 +107,14 @@ class Peers:
             content=content, content_length=content_length, offset=offset, length=length, for_worker=True
         )
         left = length
-        try:
-            async with self.client(worker_id).open_stream_out(request, timeout_s=_STALL_S) as source:
-                while piece := await source.read():
-                    left -= len(piece)
-                    if left < 0:
-                        raise ProtocolViolation(f"more than the {length} bytes that were asked for")
-                    yield piece
-            if left:
-                raise ProtocolViolation(f"{left} of {length} bytes are missing")
-        except TransportError:
-            self.avoid(worker_id)
-            raise
+        async with self.client(worker_id).open_stream_out(request, timeout_s=_STALL_S) as source:
+            while piece := await source.read():
+                left -= len(piece)
+                if left < 0:
+                    raise ProtocolViolation(f"more than the {length} bytes that were asked for")
+                yield piece
+        if left:
+            raise ProtocolViolation(f"{left} of {length} bytes are missing")
 
     async def close(self) -> None:
         """Closes all connections."""

@@ -7,7 +7,9 @@ from collections.abc import AsyncGenerator, Collection
 
 from zerohop.client.descriptor_cache import DescriptorCache, default_max_count
 from zerohop.client.descriptor_links import DescriptorLinks
-from zerohop.client.open_block import OpenBlock
+from zerohop.client.hedging import Step
+from zerohop.client.open_block import OpenBlock, block_bytes
+from zerohop.client.racing import Pieces, Source
 from zerohop.client.relay import relay
 from zerohop.client.worker_links import WorkerLinks
 from zerohop.errors import (
@@ -19,7 +21,7 @@ from zerohop.errors import (
     TransportError,
     UnderStoreFailed,
 )
-from zerohop.model import WorkerInfo, block_count
+from zerohop.model import WorkerInfo, block_count, block_size_of
 
 __all__ = ["DESCRIPTOR_CACHE_BYTES", "BlockSource"]
 
@@ -91,9 +93,28 @@ class BlockSource:
                 if worker is None:
                     return None
                 opening = self._start(worker, content, length, index, count, holders)
-            found, block = await opening.join(index)
+            found, block = await self._in_time(opening, index, holders)
             if found:
                 return block
+
+    async def _in_time(
+        self, opening: _Opening, index: int, holders: Collection[str]
+    ) -> tuple[bool, OpenBlock | None]:
+        """As `_Opening.join`. (True, None) also when its worker is late, and another one is to be asked as well."""
+        loop, hedging = asyncio.get_running_loop(), self._workers.hedging
+        limit_s = opening.asked_s + hedging.delay_s
+        while True:
+            try:
+                async with asyncio.timeout_at(limit_s):
+                    return await opening.join(index)
+            except TimeoutError:
+                limit_s = loop.time() + hedging.delay_s
+            if len(self._workers.for_read(opening.content, index, holders)) < 2:
+                continue
+            step = hedging.late(opening.worker_id, self._workers.avoided())
+            if step is not Step.WAIT:
+                opening.is_late = True
+                return True, None
 
     def _lender(self, content: bytes, index: int, holders: Collection[str]) -> WorkerInfo | None:
         """The worker to ask for a descriptor: the best one of all, if it is on this host."""
@@ -117,7 +138,8 @@ class BlockSource:
             if key in self._opening or key in self._cache:
                 break
             wanted.append(key)
-        opening = _Opening(index)
+        opening = _Opening(worker.worker_id, content, index)
+        self._workers.hedging.asked()
         for key in wanted:
             self._opening[key] = opening
         opening.task = asyncio.create_task(
@@ -137,6 +159,9 @@ class BlockSource:
     ) -> None:
         try:
             blocks = await self._ask(worker, content, length, wanted, holders)
+            if blocks:
+                waited_s = asyncio.get_running_loop().time() - opening.asked_s
+                self._workers.hedging.answered(worker.worker_id, waited_s)
             for block in blocks:
                 opening.blocks[block.index] = block
                 if not block.lender.is_broken:
@@ -173,10 +198,17 @@ class BlockSource:
     ) -> AsyncGenerator[bytes | memoryview, None]:
         """Bytes [offset, offset + size) of a content of `length` bytes, relayed from workers in pieces.
 
-        Goes on at another worker, from the byte reached, when one fails. Never ends short: raises NoWorker,
-        ContentNotFound, ContentLost, UnderStoreFailed, transport errors. Close it (`aclosing`) when left early.
+        Goes on at another worker, from the byte reached, when one fails or is slow. A block that was asked for by
+        `open`, and is late, still serves it if it comes first. Never ends short: raises NoWorker, ContentNotFound,
+        ContentLost, UnderStoreFailed, transport errors. Close it (`aclosing`) when left early.
         """
-        return relay(self._workers, content, length, offset, size, holders)
+        index, start = divmod(offset, block_size_of(content))
+        opening = self._opening.get((content, index))
+        late = None
+        if opening is not None and opening.is_late and size:
+            of_block = min(size, block_size_of(content) - start)
+            late = Source(opening.worker_id, lambda: opening.read(index, start, of_block))
+        return relay(self._workers, content, length, offset, size, holders, late)
 
     async def close(self) -> None:
         """Closes all descriptors that nobody uses, and the connections."""
@@ -192,8 +224,12 @@ class BlockSource:
 class _Opening:
     """Blocks on their way from a worker. Holds a reference to each until all who wait have taken theirs."""
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, worker_id: str, content: bytes, first: int) -> None:
+        self.worker_id = worker_id
+        self.content = content
         self.first = first
+        self.asked_s = asyncio.get_running_loop().time()
+        self.is_late = False  # readers ask other workers, too
         self.blocks: dict[int, OpenBlock] = {}
         self.task: asyncio.Task[None]
         self._waiting = 0
@@ -215,6 +251,15 @@ class _Opening:
             self._waiting -= 1
             if self.task.done():
                 self.settle(self.task)
+
+    async def read(self, index: int, offset: int, size: int) -> Pieces:
+        """Bytes of the block, when it comes. Raises BlockNotFound when it is not passed, or other blocks are."""
+        _found, block = await self.join(index)
+        if block is None:
+            raise BlockNotFound("the worker passes no descriptor of the block")
+        with block:
+            async for chunk in block_bytes(block, offset, size):
+                yield chunk
 
     def settle(self, task: asyncio.Task[None]) -> None:
         """Lets go of the blocks once nobody waits any more."""

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from zerohop.client.cluster import ClusterClient
 from zerohop.client.layout import HeldPiece, object_pieces
-from zerohop.client.open_block import OpenBlock
-from zerohop.client.plan import BlockSpan, block_spans
-from zerohop.errors import Corrupt
+from zerohop.client.open_block import block_bytes
+from zerohop.client.plan import block_spans
 from zerohop.rpc.master_api import ObjectResult
 
 __all__ = ["read_object"]
-
-_CHUNK_BYTES = 1 << 20
-"""Read at once: enough that the cost of a step does not show, little enough to keep many readers in memory."""
 
 
 async def read_object(
@@ -56,20 +50,6 @@ async def _read_piece(client: ClusterClient, held: HeldPiece) -> AsyncGenerator[
                 yield chunk
             return
         with block:
-            async for chunk in _read_block(block, span):
+            async for chunk in block_bytes(block, span.offset, span.size):
                 yield chunk
         done += span.size
-
-
-async def _read_block(block: OpenBlock, span: BlockSpan) -> AsyncGenerator[bytes, None]:
-    position, end = span.offset, span.offset + span.size
-    while position < end:
-        size = min(_CHUNK_BYTES, end - position)
-        if block.source == "MEM":
-            chunk = os.pread(block.fd, size, position)
-        else:
-            chunk = await asyncio.to_thread(os.pread, block.fd, size, position)
-        if not chunk:
-            raise Corrupt(f"a block of {block.length} bytes ends at byte {position}")
-        position += len(chunk)
-        yield chunk

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Protocol, Self
 
-__all__ = ["Lender", "OpenBlock"]
+from zerohop.errors import Corrupt
+
+__all__ = ["Lender", "OpenBlock", "block_bytes"]
+
+_CHUNK_BYTES = 1 << 20
+"""Read at once: enough that the cost of a step does not show, little enough to keep many readers in memory."""
 
 
 class Lender(Protocol):
@@ -69,3 +77,18 @@ class OpenBlock:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.release()
+
+
+async def block_bytes(block: OpenBlock, offset: int, size: int) -> AsyncGenerator[bytes, None]:
+    """Bytes [offset, offset + size) of the block, in pieces. The caller keeps his reference. Raises Corrupt."""
+    position, end = offset, offset + size
+    while position < end:
+        size = min(_CHUNK_BYTES, end - position)
+        if block.source == "MEM":
+            chunk = os.pread(block.fd, size, position)
+        else:
+            chunk = await asyncio.to_thread(os.pread, block.fd, size, position)
+        if not chunk:
+            raise Corrupt(f"a block of {block.length} bytes ends at byte {position}")
+        position += len(chunk)
+        yield chunk

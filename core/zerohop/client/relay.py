@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Collection
+from collections import deque
+from collections.abc import Collection
+from contextlib import aclosing
 
+from zerohop.client.racing import Pieces, Race, Source
 from zerohop.client.repeats import delays_s
 from zerohop.client.worker_links import WorkerLinks
 from zerohop.errors import (
@@ -41,26 +44,59 @@ _TRY_NEXT = (
 
 
 async def relay(
-    workers: WorkerLinks, content: bytes, length: int, offset: int, size: int, holders: Collection[str]
-) -> AsyncGenerator[bytes | memoryview, None]:
-    """See `BlockSource.read`."""
+    workers: WorkerLinks,
+    content: bytes,
+    length: int,
+    offset: int,
+    size: int,
+    holders: Collection[str],
+    late: Source | None = None,
+) -> Pieces:
+    """See `BlockSource.read`. `late`: bytes from `offset` on, not necessarily all of them, were asked for some time
+    ago from a worker that has not answered: who answers first now, it or the next one, serves them.
+    """
     loop = asyncio.get_running_loop()
     position, end = offset, offset + size
     failure: ZerohopError | None = None
+    hedged = False
     pauses, progress_at = delays_s(iter(random.random, None)), loop.time()
+
+    def source(worker: WorkerInfo, *, is_last: bool) -> Source:
+        return Source(
+            worker.worker_id,
+            lambda: _stream(workers, worker, content, length, position, end - position),
+            patient=is_last,
+        )
+
+    def hedge() -> Source:
+        nonlocal hedged
+        hedged = True
+        return queue[0]
+
     while position < end:
-        for worker in await _candidates(workers, content, position, holders):
+        candidates = await _candidates(workers, content, position, holders)
+        if late is not None:  # its worker comes last, for the case that it passes no descriptor
+            late_id = late.worker_id
+            candidates.sort(key=lambda worker: worker.worker_id == late_id)
+        queue = deque(source(worker, is_last=worker is candidates[-1]) for worker in candidates)
+        if late is not None:
+            queue.appendleft(late)
+        while queue and position < end:
+            first = queue.popleft()
+            other = hedge if queue and not hedged else None
+            attempt = Race(workers, first, other, is_late=first is late)
             try:
-                async for piece in _stream(workers, worker, content, length, position, end - position):
-                    position += len(piece)
-                    yield piece
-                    progress_at, failure = loop.time(), None
-                return
+                async with aclosing(attempt.pieces()) as pieces:
+                    async for piece in pieces:
+                        position += len(piece)
+                        yield piece
+                        progress_at, failure = loop.time(), None
+                break
             except _TRY_NEXT as error:
                 failure = _more_telling(failure, error, holders)
-                if isinstance(error, TransportError):
-                    workers.avoid(worker.worker_id)
-        assert failure is not None, "there was a candidate, and it neither failed nor delivered"
+        late = None
+        if failure is None:  # all is there, or what was late had only the first of it
+            continue
         _raise_if_lost(workers, failure, content, holders)
         pause_s = next(pauses)
         if not isinstance(failure, TransportError) or loop.time() + pause_s - progress_at > _PATIENCE_S:
@@ -96,7 +132,7 @@ async def _candidates(
 
 async def _stream(
     workers: WorkerLinks, worker: WorkerInfo, content: bytes, length: int, offset: int, size: int
-) -> AsyncGenerator[memoryview, None]:
+) -> Pieces:
     """Exactly `size` bytes from one worker, or an error after fewer."""
     request = ReadContent(content=content, content_length=length, offset=offset, length=size)
     left = size

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Protocol
 
+from zerohop.client.liveness import while_it_answers
 from zerohop.client.worker_links import WorkerLinks
 from zerohop.errors import (
     DeadlineExceeded,
@@ -18,6 +19,7 @@ from zerohop.errors import (
     ZerohopError,
 )
 from zerohop.model import WorkerInfo, WritePolicy
+from zerohop.rpc.client import RpcClient
 from zerohop.rpc.master_api import NewContent
 from zerohop.rpc.streams import StreamSink
 from zerohop.rpc.worker_api import ContentWritten, DiscardContents, WriteContent
@@ -25,8 +27,8 @@ from zerohop.rpc.worker_api import ContentWritten, DiscardContents, WriteContent
 __all__ = ["REPEAT_BYTES", "ContentSink", "ContentWriters", "new_content"]
 
 _STALL_S = 60.0
-"""A worker that takes no byte for so long, or does not confirm the end, has failed. One that does not live at all is
-found out sooner: when the master has given it up, its connections are closed."""
+"""A worker that takes no byte for so long, or does not confirm the end, has failed. One that hangs is found out sooner:
+it answers no other question either (`while_it_answers`). Or the master has given it up: its connections are closed."""
 
 REPEAT_BYTES = 1 << 20
 """A content up to this size is kept until it is confirmed, to be written again elsewhere. No more than the buffers
@@ -109,6 +111,7 @@ class _RepeatingSink:
         self._candidates = iter(candidates)
         self._stack = AsyncExitStack()
         self._stream: StreamSink[ContentWritten] | None = None
+        self._client: RpcClient  # of the worker that takes the stream
         self._worker_id = ""
         self._written: list[bytes | bytearray | memoryview] | None = []
         self._written_bytes = 0
@@ -124,7 +127,7 @@ class _RepeatingSink:
             except (PeerUnavailable, DeadlineExceeded, Overloaded) as error:
                 self._refused(worker.worker_id, error)
                 continue
-            self._worker_id = worker.worker_id
+            self._worker_id, self._client = worker.worker_id, client
             return
         raise NoWorker("no worker takes the content: " + "; ".join(self._refusals))
 
@@ -133,7 +136,8 @@ class _RepeatingSink:
         self._keep(data)
         assert self._stream is not None
         try:
-            await self._stream.write(data)
+            async with while_it_answers(self._client):
+                await self._stream.write(data)
         except _FAILED as error:
             await self._repeat(error)
 
@@ -142,7 +146,8 @@ class _RepeatingSink:
         while True:
             assert self._stream is not None
             try:
-                return await self._stream.finish()
+                async with while_it_answers(self._client):
+                    return await self._stream.finish()
             except _FAILED as error:
                 await self._repeat(error)
 
@@ -165,8 +170,9 @@ class _RepeatingSink:
             assert self._stream is not None
             failure = None
             try:
-                for data in self._written:
-                    await self._stream.write(data)
+                async with while_it_answers(self._client):
+                    for data in self._written:
+                        await self._stream.write(data)
             except _FAILED as again:
                 failure = again
 
