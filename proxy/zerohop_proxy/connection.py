@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Final, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, cast
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import _ErrInfo
 
 from zerohop_proxy import xml_out
 from zerohop_proxy.fair_share import FairShare
+from zerohop_proxy.http_request import HttpRequest
 from zerohop_proxy.s3_errors import S3Error
 
 __all__ = ["Connection", "ConnectionServer"]
@@ -22,16 +24,20 @@ _log = logging.getLogger(__name__)
 _MAX_HEAD_BYTES: Final = 64 * 1024
 """Of a head that is still incomplete. The parser bounds each field and their number, which together allow 8 MiB."""
 _REFUSAL: Final = (
-    b"HTTP/1.1 %s\r\nServer: zerohop\r\nRetry-After: 1\r\nContent-Type: application/xml\r\n"
+    b"HTTP/1.1 %s\r\nServer: zerohop\r\nContent-Type: application/xml\r\n"
     b"Connection: close\r\nContent-Length: %d\r\n\r\n%s"
 )
-_STATUS: Final = {400: b"400 Bad Request", 503: b"503 Service Unavailable"}
+_STATUS: Final = {400: b"400 Bad Request", 503: b"503 Service Unavailable\r\nRetry-After: 1"}
+
+
+Handle = Callable[[HttpRequest], Awaitable[bool]]
+"""Answers a request; tells whether the connection goes on."""
 
 
 class Connection(web.RequestHandler):
     """A client's connection."""
 
-    __slots__ = ("_address", "_body", "_head_bytes", "_head_timer", "_link")
+    __slots__ = ("_address", "_body", "_head_bytes", "_head_timer", "_link", "remote")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -39,6 +45,7 @@ class Connection(web.RequestHandler):
         self._head_bytes = 0  # received of the head that is not complete yet
         self._head_timer: asyncio.TimerHandle | None = None
         self._address = ""
+        self.remote = "local"
         server = self._manager
         if not isinstance(server, ConnectionServer):
             return
@@ -46,9 +53,10 @@ class Connection(web.RequestHandler):
         server.open_links.add(self._link)
         server.accepted_count += 1
         peer = transport.get_extra_info("peername")
-        address = peer[0] if isinstance(peer, tuple) else "local"
-        if server.places.take(address):
-            self._address = address
+        if isinstance(peer, tuple):
+            self.remote = peer[0]
+        if server.places.take(self.remote):
+            self._address = self.remote
             self._head_timer = self._loop.call_later(server.header_timeout_s, self._expect_head)
         else:
             server.refused_count += 1
@@ -85,6 +93,11 @@ class Connection(web.RequestHandler):
             if self._head_bytes > _MAX_HEAD_BYTES:
                 self._refuse(S3Error("RequestHeaderSectionTooLarge", MaxSizeAllowed=str(_MAX_HEAD_BYTES)))
 
+    async def drained(self) -> None:
+        """Until what was written is nearly all with the kernel. Raises ConnectionError when the client is gone."""
+        if self._paused:
+            await self._drain_helper()
+
     def _break_bodies(self) -> None:
         """What came cannot be parsed: bodies still open will never end, and nobody else tells those who read them."""
         open_bodies = [body for _, body in self._messages]
@@ -107,26 +120,85 @@ class Connection(web.RequestHandler):
             self.transport.write(_REFUSAL % (_STATUS[error.status], len(body), body))
         self.force_close()
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        if status >= 500:
-            _log.error("unhandled error", exc_info=exc)
-        if request.writer.output_size > 0:
-            raise ConnectionResetError("the response has begun")
-        code = "InternalError" if status >= 500 else "BadRequest"
-        body = xml_out.error(code, message or "The request cannot be parsed.", request.raw_path, "", "")
-        response = web.Response(status=status, body=body, content_type="application/xml")
-        response.headers["Server"] = "zerohop"
-        response.headers["Connection"] = "close"
-        response.force_close()
-        if isinstance(self._manager, ConnectionServer):
-            self._manager.note_unparsed(request, status, code)
-        return response
+    async def start(self) -> None:
+        """Answer the requests one after another, in the one task of the connection.
+
+        In place of aiohttp's loop, which makes a task, a request full of caches and a writer for each: MEASURED.
+        """
+        server = self._manager
+        assert isinstance(server, ConnectionServer)
+        while not self._force_close:
+            if not self._messages:
+                await self._next_message()
+            message, content = self._messages.popleft()
+            self._make_room()
+            if isinstance(message, _ErrInfo):
+                self._answer_unparsed(message, server)
+                break
+            if not await self._answer(message, content, server.handle):
+                break
+            if self._close or not content.is_eof():
+                break  # told to end, or the next request could not be told from the rest of this one's body
+            if self._upgraded and not self._messages:
+                self._stay_with_http()
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+            if self._keepalive_handle is None:
+                self._keepalive_handle = self._loop.call_at(
+                    self._next_keepalive_close_time, self._process_keepalive
+                )
+        self._task_handler = None
+        if self.transport is not None:
+            self.transport.close()
+
+    async def _next_message(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _stay_with_http(self) -> None:
+        """The client offered another protocol, or asked for a tunnel; what it has sent since is HTTP after all."""
+        if self._parser is None:
+            return
+        self._parser.set_upgraded(False)
+        self._upgraded = False
+        tail, self._message_tail = self._message_tail, b""
+        if tail:
+            self.data_received(tail)
+        if self._buffer_paused:
+            self._resume_reading_if_drained()
+
+    def _make_room(self) -> None:
+        """One request less is queued: the parser may go on, and so may the client when it was held up."""
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+
+    async def _answer(self, message: RawRequestMessage, content: StreamReader, handle: Handle) -> bool:
+        """Whether the connection goes on."""
+        request = HttpRequest(message, content, self)
+        self._current_request = cast("web.BaseRequest", request)  # for aiohttp, which breaks its body off
+        self._request_in_progress = True
+        try:
+            return await handle(request)
+        except Exception:  # noqa: BLE001 - a defect, since `handle` answers whatever happens
+            _log.exception("unhandled error")
+            return False
+        finally:
+            self._current_request = None
+            self._request_in_progress = False
+            if self._handler_waiter is not None and not self._handler_waiter.done():
+                self._handler_waiter.set_result(None)
+
+    def _answer_unparsed(self, problem: _ErrInfo, server: ConnectionServer) -> None:
+        if self.transport is None:
+            return
+        message = problem.message or "The request cannot be parsed."
+        body = xml_out.error("BadRequest", message, "/", "", "")
+        self.transport.write(_REFUSAL % (_STATUS[400], len(body), body))
+        server.note_unparsed(self.remote, 400, "BadRequest")
 
 
 class ConnectionServer(web.Server):
@@ -135,12 +207,20 @@ class ConnectionServer(web.Server):
     places: FairShare
     """Of connections, by source address."""
     header_timeout_s: float
-    note_unparsed: Callable[[web.BaseRequest, int, str], None]
+    note_unparsed: Callable[[str, int, str], None]
+    """Told of the client's address, the status and the code of the error."""
     accepted_count = 0
     refused_count = 0
     # Transports whose end has not been reported: aiohttp forgets them once they are told to close.
     open_links: set[asyncio.Transport]
     no_links: asyncio.Event
+
+    def __init__(self, handle: Handle, **settings: Any) -> None:
+        """`settings` are those of aiohttp's connections."""
+        super().__init__(
+            cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", handle), **settings
+        )
+        self.handle = handle
 
     def __call__(self) -> web.RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from typing import Final, cast
+from typing import Final
 
 from aiohttp import web
 
@@ -19,6 +19,7 @@ from zerohop_proxy.admission import Admission
 from zerohop_proxy.answer import XML, Answer, HeadWriter
 from zerohop_proxy.buckets import EXPECTED_OWNER, check_expected_owner
 from zerohop_proxy.handlers import handler_of
+from zerohop_proxy.http_request import HttpRequest
 from zerohop_proxy.progress import Progress
 from zerohop_proxy.raw_request import RawRequest
 from zerohop_proxy.refused_headers import check_headers
@@ -35,23 +36,6 @@ _log = logging.getLogger(__name__)
 _slow_log = logging.getLogger("zerohop.slow")
 
 PREFIX: Final = "/api/v1/s3"
-
-
-class _Sent:
-    """Tells aiohttp that the response has been written, and whether the connection goes on."""
-
-    def __init__(self, *, keep_alive: bool) -> None:
-        self.keep_alive = keep_alive
-
-    async def prepare(self, _request: web.BaseRequest) -> None:
-        """Nothing is left to be done."""
-
-    async def write_eof(self) -> None:
-        """Nothing is left to be done."""
-
-
-_KEEP: Final = cast("web.StreamResponse", _Sent(keep_alive=True))
-_CLOSE: Final = cast("web.StreamResponse", _Sent(keep_alive=False))
 
 
 class Funnel:
@@ -107,13 +91,13 @@ class Funnel:
         """Until no request is in flight."""
         await self._idle.wait()
 
-    async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        """Aiohttp's handler: answers, whatever happens."""
+    async def handle(self, http: HttpRequest) -> bool:
+        """Answers, whatever happens; returns whether the connection goes on."""
         progress = Progress(self._min_progress_timeout_s, self._min_progress_bytes)
-        ticket = self._admission.enter(http.remote or "local")
+        ticket = self._admission.enter(http.remote)
         out = Responder(http, self._heads, progress, ticket)
-        protocol = http.protocol
-        self._busy.add(protocol)
+        connection = http.connection
+        self._busy.add(connection)
         self._idle.clear()
         started_s = self._clock.monotonic_s()
         try:
@@ -123,14 +107,14 @@ class Funnel:
         finally:
             if ticket is not None:
                 ticket.leave()
-            self._busy.discard(protocol)
+            self._busy.discard(connection)
             if not self._busy:
                 self._idle.set()
             self._note(http, out, started_s)
-        return _KEEP if out.keep_alive else _CLOSE
+        return out.keep_alive
 
-    async def _answer(self, http: web.BaseRequest, out: Responder) -> None:
-        raw = RawRequest.from_wire(http.method, http.raw_path, http.raw_headers)
+    async def _answer(self, http: HttpRequest, out: Responder) -> None:
+        raw = http.raw
         where: Route | None = None
         try:
             ticket = out.admitted()
@@ -179,7 +163,7 @@ class Funnel:
         except OSError:
             out.abort()
 
-    def _note(self, http: web.BaseRequest, out: Responder, started_s: float) -> None:
+    def _note(self, http: HttpRequest, out: Responder, started_s: float) -> None:
         """Counts a request that has ended, and logs it. On the way of every request: additions only, as a rule."""
         total_s = self._clock.monotonic_s() - started_s
         numbers = self.numbers[NO_OPERATION if out.where is None else out.where.operation._value_]
@@ -194,14 +178,12 @@ class Funnel:
         if self._access_log is not None:
             self._access_log.write(self._record(http, out, started_s, total_s))
 
-    def _record(
-        self, http: web.BaseRequest, out: Responder, started_s: float, total_s: float
-    ) -> AccessRecord:
+    def _record(self, http: HttpRequest, out: Responder, started_s: float, total_s: float) -> AccessRecord:
         where = out.where
         return AccessRecord(
             time_s=self._clock.now_s(),
             request=out.request_id,
-            remote=http.remote or "",
+            remote=http.remote,
             operation=NO_OPERATION if where is None else where.operation.value,
             bucket="" if where is None else where.bucket,
             key="" if where is None else where.key,
@@ -215,19 +197,18 @@ class Funnel:
             user=out.user,
         )
 
-    def note_unparsed(self, http: web.BaseRequest, status: int, code: str) -> None:
+    def note_unparsed(self, remote: str, status: int, code: str) -> None:
         """A request that could not be parsed was refused before it came here."""
         numbers = self.numbers[NO_OPERATION]
         numbers.ended(status, 0.0, 0.0)
         if self._access_log is not None:
-            now_s, remote = self._clock.now_s(), http.remote or ""
             record = AccessRecord(
-                now_s, "", remote, NO_OPERATION, "", "", status, code, 0, 0, 0.0, 0.0, "", ""
+                self._clock.now_s(), "", remote, NO_OPERATION, "", "", status, code, 0, 0, 0.0, 0.0, "", ""
             )
             self._access_log.write(record)
 
 
-def _check_framing(http: web.BaseRequest, raw: RawRequest, out: Responder) -> None:
+def _check_framing(http: HttpRequest, raw: RawRequest, out: Responder) -> None:
     try:
         check_framing(http.version, raw.headers)
     except S3Error:

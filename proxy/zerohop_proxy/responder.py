@@ -9,6 +9,7 @@ from aiohttp import web
 
 from zerohop_proxy.admission import Ticket
 from zerohop_proxy.answer import Answer, Headers, HeadWriter
+from zerohop_proxy.http_request import HttpRequest
 from zerohop_proxy.progress import ClientStalled, Progress
 from zerohop_proxy.routing import Route
 from zerohop_proxy.s3_errors import S3Error
@@ -51,7 +52,7 @@ class Responder:
     )
 
     def __init__(
-        self, http: web.BaseRequest, heads: HeadWriter, progress: Progress, ticket: Ticket | None
+        self, http: HttpRequest, heads: HeadWriter, progress: Progress, ticket: Ticket | None
     ) -> None:
         """`ticket` is None for a request that there is no room for."""
         self.http = http
@@ -70,7 +71,7 @@ class Responder:
         self.progress = progress
         self._ticket = ticket
         # HTTP/1.0 knows no 100 (RFC 9110 10.1.1); other expectations are ignored, as S3 does.
-        expect = http.headers.get("Expect", "")
+        expect = http.raw.headers.get("expect", "")
         self._continue_wanted = bool(expect) and expect.lower() == "100-continue" and http.version >= (1, 1)
 
     @property
@@ -129,7 +130,7 @@ class Responder:
 
     async def send(self, answer: Answer) -> None:
         """Write a whole response."""
-        without_body = self.http.method == "HEAD" or answer.status in (204, 304)
+        without_body = self.http.raw.method == "HEAD" or answer.status in (204, 304)
         # RFC 9110 8.6: to HEAD only the length that GET would give; an error's would be another one.
         length = None if without_body and answer.status >= 300 else len(answer.body)
         head = self.head(answer.status, answer.headers, length)
@@ -139,7 +140,7 @@ class Responder:
     async def write(self, data: bytes | memoryview) -> None:
         """Write through the transport; returns when its buffer has room again."""
         self.transport.write(data)
-        if self.http.protocol.writing_paused:
+        if self.http.connection.writing_paused:
             await self.drain()
         self.progress.moved(len(data))
 
@@ -149,7 +150,7 @@ class Responder:
         while True:
             before = left
             try:
-                await self.progress.during(self.http.writer.drain())
+                await self.progress.during(self.http.connection.drained())
             except ClientStalled:
                 left = self.transport.get_write_buffer_size()
                 if not self.progress.excuses(before - left):
@@ -189,6 +190,6 @@ class Responder:
         if not self.keep_alive or self.http.content.is_eof():
             return
         # The body has not come whole. Who waits for a 100 that never comes may send it or not: nobody can tell.
-        length = self.http.headers.get("Content-Length", "")
+        length = self.http.raw.headers.get("content-length", "")
         if self._continue_wanted or not length.isdecimal() or int(length) > _WORTH_READING_BYTES:
             self.keep_alive = False
