@@ -10,13 +10,15 @@ import asyncio
 import logging
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from zerohop.errors import Conflict, Internal, OutcomeUnknown, StoreFailed, ZerohopError
-from zerohop_master.kv.interface import Commit, Condition, RowIs
+from zerohop_master.kv.interface import Commit
+from zerohop_master.kv.sqlite_group import GroupRows, KnownVersions, PresumedAbsent
 
 __all__ = ["Outcome", "Submission", "Writer"]
 
@@ -63,18 +65,20 @@ class Writer:
             used_number  # given out last, perhaps to a commit that failed; never given out again
         )
         self._set_aside = used_number  # durable; the numbers of durable commits are not above it
+        self._known = KnownVersions()
         self._wal_limit_bytes = wal_limit_bytes
         self._checkpoint_at_bytes = wal_limit_bytes
         self._deliver = deliver
-        self._queue: SimpleQueue[Submission | None] = SimpleQueue()  # bounded by the store
+        self._queue: SimpleQueue[list[Submission] | None] = SimpleQueue()  # bounded by the store
+        self._waiting: deque[Submission] = deque()  # taken from the queue, and too many for the last group
         self._closing = False
         self._sealed_by: str | None = None
         self._thread = threading.Thread(target=self._run, name="kv-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, submission: Submission) -> None:
-        """Hands a commit over; never blocks."""
-        self._queue.put(submission)
+    def submit(self, submissions: list[Submission]) -> None:
+        """Hands commits over; never blocks."""
+        self._queue.put(submissions)
 
     def close(self) -> None:
         """Blocks until everything submitted is answered, the log is checkpointed and the connection closed."""
@@ -91,26 +95,33 @@ class Writer:
 
     def _take_group(self) -> list[Submission]:
         """Everything pending, at least one; empty once closed."""
+        self._take_pending()
         group: list[Submission] = []
         size_bytes = 0
-        while not self._closing and len(group) < _MAX_GROUP_COMMITS and size_bytes < _MAX_GROUP_BYTES:
+        while self._waiting and len(group) < _MAX_GROUP_COMMITS and size_bytes < _MAX_GROUP_BYTES:
+            submission = self._waiting.popleft()
+            group.append(submission)
+            size_bytes += submission.size_bytes
+        return group
+
+    def _take_pending(self) -> None:
+        """Waits for something to commit, unless there is some; takes what else there is."""
+        while not self._closing:
             try:
-                submission = self._queue.get(block=not group)
+                submissions = self._queue.get(block=not self._waiting)
             except Empty:
-                break
-            if submission is None:
+                return
+            if submissions is None:
                 self._closing = True
             else:
-                group.append(submission)
-                size_bytes += submission.size_bytes
-        return group
+                self._waiting.extend(submissions)
 
     def _commit_group(self, group: list[Submission]) -> list[Outcome]:
         if self._sealed_by is not None:
             return self._all_failed(group, f"it stopped writing until it is opened anew: {self._sealed_by}")
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            outcomes = [self._apply(submission.commit) for submission in group]
+            outcomes, rows = self._applied(group)
             set_aside = self._set_numbers_aside()
         except sqlite3.Error as error:
             self._roll_back()
@@ -125,38 +136,34 @@ class Writer:
         except sqlite3.Error as error:
             return self._commit_failed(outcomes, error)
         self._set_aside = set_aside
+        self._known.learn(rows.versions)
         return outcomes
 
     @staticmethod
     def _all_failed(group: list[Submission], cause: str) -> list[Outcome]:
         return [StoreFailed(f"the metadata store could not write: {cause}") for _ in group]
 
-    def _apply(self, commit: Commit) -> Outcome:
-        """Checks, then writes: a commit that fails its conditions has written nothing that had to be undone."""
-        if not all(self._holds(condition, commit) for condition in commit.conditions):
-            return Conflict()
-        self._last_number = number = self._last_number + 1
-        if commit.puts:
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO kv(key, version, value) VALUES (?, ?, ?)",
-                ((key, number, value) for key, value in commit.puts),
-            )
-        if commit.deletes:
-            self._connection.executemany("DELETE FROM kv WHERE key = ?", ((key,) for key in commit.deletes))
-        return number
+    def _applied(self, group: list[Submission]) -> tuple[list[Outcome], GroupRows]:
+        try:
+            return self._apply(group, presume=True)
+        except PresumedAbsent:
+            self._connection.execute("ROLLBACK")
+            self._connection.execute("BEGIN IMMEDIATE")
+            return self._apply(group, presume=False)
 
-    def _holds(self, condition: Condition, commit: Commit) -> bool:
-        if isinstance(condition, RowIs):
-            found = self._connection.execute(
-                "SELECT version FROM kv WHERE key = ?", (condition.key,)
-            ).fetchone()
-            return condition.version == (0 if found is None else found[0])
-        own = set(commit.deletes)
-        rows = self._connection.execute(
-            "SELECT key FROM kv WHERE key >= ? AND key < ? LIMIT ?",
-            (condition.start, condition.end, len(own) + 1),
-        )
-        return all(key in own for (key,) in rows.fetchall())
+    def _apply(self, group: list[Submission], *, presume: bool) -> tuple[list[Outcome], GroupRows]:
+        commits = [submission.commit for submission in group]
+        rows = GroupRows(self._connection, self._known, commits, presume=presume)
+        outcomes: list[Outcome] = []
+        for commit in commits:
+            number = self._last_number + 1
+            if rows.apply(commit, number):
+                self._last_number = number
+                outcomes.append(number)
+            else:
+                outcomes.append(Conflict())
+        rows.flush()
+        return outcomes, rows
 
     def _set_numbers_aside(self) -> int:
         if self._last_number <= self._set_aside:
@@ -168,6 +175,7 @@ class Writer:
     def _commit_failed(self, outcomes: list[Outcome], error: sqlite3.Error) -> list[Outcome]:
         """The log may hold the whole group, so a start after a crash may bring it back: the outcome is unknown."""
         self._roll_back()
+        self._known.clear()
         _log.error("the metadata store could not commit: %s", error)
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
             self._sealed_by = str(error)
