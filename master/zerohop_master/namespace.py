@@ -7,11 +7,11 @@ from typing import Final, Protocol, TypeVar
 
 from zerohop.clock import Clock
 from zerohop.errors import AccessDenied, BucketNotFound, StaleUsers
+from zerohop.key_locks import KeyLocks
 from zerohop.model import BucketRecord, Caller, ClusterSettings
 from zerohop.rpc.message import Request
 from zerohop.rpc.mutation import new_mutation_id
 from zerohop_master import keys
-from zerohop_master.key_locks import KeyLocks
 from zerohop_master.kv.interface import KeyValueStore, Row
 from zerohop_master.rows import BUCKET
 from zerohop_master.transaction import Transaction, mutate

@@ -24,10 +24,10 @@ from zerohop.errors import (
     StoreFailed,
     ZerohopError,
 )
+from zerohop.key_locks import KeyLocks
 from zerohop.rpc.message import Request, encode, operation, response_type
 from zerohop.rpc.mutation import MUTATION_ID_BYTES
 from zerohop_master import keys
-from zerohop_master.key_locks import KeyLocks
 from zerohop_master.kv.interface import Commit, Condition, KeyValueStore, Lease, RangeEmpty, Row, RowIs
 from zerohop_master.rows import MUTATION, MutationResult
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from zerohop_master.key_locks import KeyLocks
+from zerohop.key_locks import KeyLocks
 
 
 async def test_holders_of_one_key_take_turns_in_order() -> None:

@@ -1,10 +1,11 @@
-"""Mutations of one name take turns within one master."""
+"""Changes of one name take turns within one process."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
 
 __all__ = ["KeyLocks"]
 
@@ -12,8 +13,9 @@ __all__ = ["KeyLocks"]
 class KeyLocks:
     """A first-come lock for each key that somebody holds or waits for.
 
-    Correctness comes from the conditions of commits. This only saves the losers of a race their work: without it, a
-    hundred writers of one key need up to a hundred rounds. The number of waiters is bounded by the server's calls.
+    In the master correctness comes from the conditions of commits, and this only saves the losers of a race their work:
+    without it, a hundred writers of one key need up to a hundred rounds. The number of waiters is bounded by the
+    server's calls.
     """
 
     def __init__(self) -> None:
@@ -33,6 +35,19 @@ class KeyLocks:
             if turn.done() and not turn.cancelled():
                 self.release(key)  # the turn came together with the cancellation: pass it on
             raise
+
+    @asynccontextmanager
+    async def holding(self, *keys: Hashable) -> AsyncIterator[None]:
+        """All of these locks, taken in one order for all, so that nobody waits in a circle."""
+        held: list[Hashable] = []
+        try:
+            for key in sorted(set(keys), key=repr):
+                await self.acquire(key)
+                held.append(key)
+            yield
+        finally:
+            for key in held:
+                self.release(key)
 
     def release(self, key: Hashable) -> None:
         """Passes the lock to whoever has waited longest."""
