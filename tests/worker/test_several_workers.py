@@ -29,6 +29,7 @@ from zerohop.rpc.worker_api import (
     ReplicateContent,
     WorkerReport,
 )
+from zerohop_worker.checked_stream import PieceHeads
 
 DATA = os.urandom(5 * BLOCK + 17)
 
@@ -40,6 +41,9 @@ class Workers:
         self.root = folder
         self.replicas = replicas
         self.all: dict[str, RunningWorker] = {}
+        self.addresses: dict[
+            str, str
+        ] = {}  # at which workers are told to find a worker, where not at its own
 
     def tell(self, live: Sequence[str] | None = None, draining: Sequence[str] = ()) -> None:
         """Gives all workers the view in which these (else all) are live."""
@@ -49,7 +53,7 @@ class Workers:
                 worker_id=name,
                 session=self.all[name].worker.contents.session,
                 host_id=name,
-                address=str(self.all[name].client.address),
+                address=self.addresses.get(name) or str(self.all[name].client.address),
                 unix_address="",
                 descriptor_path="",
                 draining=name in draining,
@@ -277,6 +281,7 @@ async def test_a_copy_survives_the_restart_of_its_holder(tmp_path: Path) -> None
     async with workers(tmp_path, 1) as several:
         request = ReplicateContent(content=content, first="w-7", expected_bytes=len(DATA))
         async with several[0].client.open_stream_in(request) as sink:
+            await sink.write(PieceHeads().head([DATA]))
             await sink.write(DATA)
             assert (await sink.finish()).holders == ("w-0",)
         await several[0].client.call(ReleaseReplicas(contents=(bytes(16),)))  # unknown: skipped

@@ -50,6 +50,11 @@ class WorkerMetrics(Collector):
             "zerohop_worker_writes_in_flight", "Contents being written.", len(worker.contents.writing)
         )
         yield counter(
+            "zerohop_worker_corrupt_streams_total",
+            "Streams from other workers that did not match their checksums, and were refused.",
+            worker.peers.corrupt_streams,
+        )
+        yield counter(
             "zerohop_worker_hedges_total",
             "Blocks asked of the under-store too, because the worker that they belong to was slow.",
             worker.peers.hedging.hedges,

@@ -6,18 +6,22 @@ the master goes on with the view that it has: a wrong choice costs time, never b
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 
 from zerohop.client.hedging import Hedging
 from zerohop.client.placement import block_key, rank
 from zerohop.client.racing import Pieces, Race, Source
 from zerohop.client.worker_links import WorkerLinks
-from zerohop.errors import ProtocolViolation
+from zerohop.errors import Corrupt, ProtocolViolation
 from zerohop.rpc.client import RpcClient
 from zerohop.rpc.master_api import ClusterView
 from zerohop.rpc.worker_api import ReadContent
+from zerohop_worker.checked_stream import CheckedStream
 
 __all__ = ["Peers"]
+
+_log = logging.getLogger(__name__)
 
 _STALL_S = 5.0
 """A worker that sends no byte of a block for so long is not waited for: the under-store has it, too."""
@@ -32,6 +36,7 @@ class Peers:
     def __init__(self, worker_id: str, links: WorkerLinks) -> None:
         self._worker_id = worker_id
         self._links = links
+        self.corrupt_streams = 0  # from other workers
         self._copies = 1  # of an unpersisted content that the cluster wants
 
     def update(self, view: ClusterView) -> None:
@@ -101,20 +106,31 @@ class Peers:
         self, worker_id: str, content: bytes, content_length: int, offset: int, length: int
     ) -> Pieces:
         """Bytes [offset, offset + length) of a content, exactly, from another worker, which keeps what it has to
-        fetch. Raises what it answers, and transport errors.
+        fetch. No byte is given that was not verified. Raises what it answers, Corrupt, and transport errors.
         """
         request = ReadContent(
             content=content, content_length=content_length, offset=offset, length=length, for_worker=True
         )
         left = length
         async with self.client(worker_id).open_stream_out(request, timeout_s=_STALL_S) as source:
-            while piece := await source.read():
+            checked = CheckedStream(source)
+            while piece := await self._verified(worker_id, checked):
                 left -= len(piece)
                 if left < 0:
                     raise ProtocolViolation(f"more than the {length} bytes that were asked for")
                 yield piece
         if left:
             raise ProtocolViolation(f"{left} of {length} bytes are missing")
+
+    async def _verified(self, worker_id: str, stream: CheckedStream) -> memoryview:
+        """As `CheckedStream.read`; counts what is damaged, and avoids the worker that it comes from. Raises Corrupt."""
+        try:
+            return await stream.read()
+        except Corrupt as error:
+            self.corrupt_streams += 1
+            _log.warning("worker %s: %s", worker_id, error)
+            self.avoid(worker_id)
+            raise
 
     async def close(self) -> None:
         """Closes all connections."""

@@ -16,13 +16,22 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 
 from zerohop.clock import Clock
-from zerohop.errors import BodyTooShort, InvalidRequest, OutOfSpace, Overloaded, TransportError, ZerohopError
+from zerohop.errors import (
+    BodyTooShort,
+    Corrupt,
+    InvalidRequest,
+    OutOfSpace,
+    Overloaded,
+    TransportError,
+    ZerohopError,
+)
 from zerohop.model import WritePolicy, block_count
 from zerohop.rpc.call import Call
 from zerohop.rpc.master_api import Empty
 from zerohop.rpc.streams import StreamSink
 from zerohop.rpc.worker_api import ReleaseReplicas, ReplicaHeld, ReplicateContent
 from zerohop_worker.block_store import BlockStore
+from zerohop_worker.checked_stream import CheckedStream, PieceHeads
 from zerohop_worker.content_sinks import BlockSink
 from zerohop_worker.contents import Contents, Held
 from zerohop_worker.files import Buffer
@@ -54,6 +63,7 @@ class ReplicaStream:
         )
         self._stack = AsyncExitStack()
         self._sink: StreamSink[ReplicaHeld] | None = None
+        self._heads = PieceHeads()
 
     async def open(self) -> None:
         """Raises transport errors."""
@@ -66,8 +76,9 @@ class ReplicaStream:
             raise
 
     async def write(self, buffers: Sequence[Buffer]) -> None:
-        """Raises what the next worker raises, and transport errors."""
+        """At most `MAX_PIECE_BYTES`. Raises what the next worker raises, and transport errors."""
         assert self._sink is not None
+        await self._sink.write(self._heads.head(buffers))
         for buffer in buffers:
             await self._sink.write(buffer)
 
@@ -148,7 +159,8 @@ class Replication:
     ) -> ReplicaHeld:
         if onward is not None:
             await onward.open()
-        while piece := await next_piece(stream):
+        checked = CheckedStream(stream)
+        while piece := await self._verified(checked):
             if onward is not None:
                 await onward.write(piece)
             await blocks.write(piece)
@@ -160,6 +172,14 @@ class Replication:
         held = Held(length, self._clock.now_s(), owed=True, first=request.first)
         await self._persister.hold(request.content, held)
         return ReplicaHeld(holders=(self._worker_id, *further))
+
+    async def _verified(self, stream: CheckedStream) -> list[memoryview]:
+        try:
+            return await next_piece(stream)
+        except Corrupt as error:
+            self._peers.corrupt_streams += 1
+            _log.warning("a copy is refused: %s", error)
+            raise
 
     async def release_replicas(self, request: ReleaseReplicas, _call: Call) -> Empty:
         """See `ReleaseReplicas`."""

@@ -29,6 +29,7 @@ from zerohop.rpc.worker_api import (
     WriteContent,
 )
 from zerohop_worker.block_store import BlockStore
+from zerohop_worker.checked_stream import PieceHeads
 from zerohop_worker.contents import Contents
 from zerohop_worker.persisting import Persister
 from zerohop_worker.reading import Reading, check_range
@@ -98,10 +99,13 @@ class Service:
             cache=request.cache,
             for_worker=request.for_worker,
         )
+        heads = PieceHeads() if request.for_worker else None
         async with aclosing(pieces):
             async for source, data in pieces:
                 if not call.responded:
                     call.respond(ReadStarted(length=request.length, source=source))
+                if heads is not None:
+                    await call.write(heads.head([data]))
                 await call.write(data)
 
     async def discard_contents(self, request: DiscardContents, _call: Call) -> Empty:

@@ -57,8 +57,9 @@ class ReplicateContent(Request[ReplicaHeld], tag="replicate_content", kw_only=Tr
     """Stream in, worker to worker: hold a copy of an `async_through` content, and pass it on along `chain`.
 
     `first` is the worker that took it from its writer and brings it to the under-store; who holds a copy does that
-    in its place when it is lost. Answered when all of the chain have it on disk. Raises OutOfSpace, BodyTooShort,
-    and what the next of the chain raises: then nothing of it stays here.
+    in its place when it is lost. The stream is pieces with their checksums (`zerohop_worker.checked_stream`). Answered
+    when all of the chain have it on disk. Raises OutOfSpace, BodyTooShort, Corrupt, and what the next of the chain
+    raises: then nothing of it stays here.
     """
 
     content: bytes
@@ -92,7 +93,8 @@ class ReadContent(Request[ReadStarted], tag="read_content", kw_only=True):
     """Stream out: bytes [offset, offset + length) of a content of `content_length` bytes.
 
     `cache`: keep what had to be fetched. `for_worker`: a worker asks, that misses the block: what is missing here
-    too comes from the under-store, not from yet another worker. Raises ContentNotFound, ContentLost, UnderStoreFailed.
+    too comes from the under-store, not from yet another worker, and the stream is pieces with their checksums
+    (`zerohop_worker.checked_stream`). Raises ContentNotFound, ContentLost, UnderStoreFailed.
     """
 
     content: bytes
@@ -130,11 +132,9 @@ class OpenBlocks(Request[BlocksOpened], tag="open_blocks", kw_only=True):
     content_length: int
     first_index: int
     count: int = 1
-    origin: OriginRef | None = None  # of a mounted content, and only of one
     # Only what is cached is passed: BlockNotFound where the first block is not, since reading it as a stream begins
-    # sooner than its fetch ends.
+    # sooner than its fetch ends. Always so for mounted contents.
     cached_only: bool = False
-    promote: bool = False
 
 
 class BlockUse(Record, frozen=True):
