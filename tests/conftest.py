@@ -10,10 +10,17 @@ import pytest
 from hypothesis import settings
 from tests.support.cluster import Cluster
 from tests.support.real_cluster import RealCluster
+from tests.support.soak_plan import SoakHooks
+from tests.support.soak_report import SoakReport, folder_of_reports
 
 # The shared machines that run the tests stall now and then: no example fails for having taken long.
 settings.register_profile("zerohop", deadline=None)
 settings.load_profile("zerohop")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The tests marked `soak` share SOAK_S seconds."""
+    config.pluginmanager.register(SoakHooks(), "soak")
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +69,9 @@ def cluster_factory(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
     finally:
         for one in made:
             one.kill_whatever_is_left()
+
+
+@pytest.fixture
+def soak_report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SoakReport:
+    """Where a long test notes its figures."""
+    return SoakReport(folder_of_reports(tmp_path_factory.getbasetemp() / "soak"), request.node.name)

@@ -17,7 +17,7 @@ from tests.clients.catalogue import ADDRESSED, CLIENTS, ODD_KEYS
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-pytestmark = [pytest.mark.soak, pytest.mark.parametrize("addressed", ADDRESSED, indirect=True)]
+pytestmark = [pytest.mark.soak(cost_s=5), pytest.mark.parametrize("addressed", ADDRESSED, indirect=True)]
 
 LARGE_BYTES = 100 << 20
 

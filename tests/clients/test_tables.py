@@ -43,7 +43,7 @@ def many_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params=[
         pytest.param(("access", ""), id="root"),
         pytest.param(("access", PREFIX), id="prefix"),
-        pytest.param(("secure_access", ""), id="https", marks=pytest.mark.soak),
+        pytest.param(("secure_access", ""), id="https", marks=pytest.mark.soak(cost_s=5)),
     ]
 )
 def lake(request: pytest.FixtureRequest, judge: S3Client, tmp_path: Path) -> Access:

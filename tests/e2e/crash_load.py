@@ -49,6 +49,7 @@ class CrashLoad:
     states: dict[str, KeyState] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     acknowledged_count: int = 0
+    restarts: int = 0  # for the one who does them to note
     policies: tuple[str, ...] = ("cache_through",)
     # A request that runs while this is set may fail with 500 or 503, or a cut connection.
     may_fail: bool = True

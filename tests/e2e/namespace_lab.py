@@ -13,6 +13,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.e2e.crash_load import CrashLoad
@@ -47,7 +48,9 @@ def host(stack: contextlib.ExitStack, number: int) -> list[str]:
     return inside
 
 
-def main(rounds: int) -> None:
+def main(seconds: float) -> None:
+    """For so long, and once at least for each worker; prints how many cables were pulled."""
+    deadline, pulled = time.monotonic() + seconds, 0
     with contextlib.ExitStack() as stack:
         run("ip", "link", "set", "lo", "up")
         run("ip", "addr", "add", f"{_MASTER}/32", "dev", "lo")
@@ -66,27 +69,30 @@ def main(rounds: int) -> None:
         load = CrashLoad("127.0.0.1", cluster.port, "hosts", writers=2, policies=policies, may_fail=False)
         load.start()
         try:
-            for number in range(rounds):
+            while pulled < 3 or time.monotonic() < deadline:
+                number = pulled % 3
+                pulled += 1
                 load.wait_for_acknowledgements(10, timeout_s=60)
                 marks = cluster.marks()
                 load.allow_failures()
                 # A cable that is pulled: no packet comes any more, and nobody says so.
-                run("ip", "link", "set", f"hub{number % 3}", "down")
-                cluster.wait_given_up(f"worker-{number % 3}", marks)
+                run("ip", "link", "set", f"hub{number}", "down")
+                cluster.wait_given_up(f"worker-{number}", marks)
                 load.forbid_failures()
                 load.wait_for_acknowledgements(10, timeout_s=60)
                 marks = cluster.marks()
                 load.allow_failures()
-                run("ip", "link", "set", f"hub{number % 3}", "up")
-                worker_id = cluster.worker_id(f"worker-{number % 3}")
+                run("ip", "link", "set", f"hub{number}", "up")
+                worker_id = cluster.worker_id(f"worker-{number}")
                 for proxy, mark in marks.items():
                     cluster.wait_line(proxy, rf"worker {worker_id} is live", after=mark)
                 load.forbid_failures()
         finally:
             load.finish()
         load.check()
+    sys.stdout.write(f"{pulled}\n")
 
 
 if __name__ == "__main__":
     os.environ["PYTHONUNBUFFERED"] = "1"
-    main(int(sys.argv[1]))
+    main(float(sys.argv[1]))

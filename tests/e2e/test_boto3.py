@@ -45,7 +45,11 @@ ODD_KEYS = [
 
 @pytest.fixture(
     scope="module",
-    params=[("cluster", ""), ("cluster", "/api/v1/s3"), ("real_cluster", "")],
+    params=[
+        ("cluster", ""),
+        ("cluster", "/api/v1/s3"),
+        pytest.param(("real_cluster", ""), marks=pytest.mark.several_workers),
+    ],
     ids=["root", "prefix", "several-workers"],
 )
 def s3(request: pytest.FixtureRequest) -> S3Client:

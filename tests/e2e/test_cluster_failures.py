@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,9 +23,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from tests.e2e.crash_load import CrashLoad
 from tests.support.real_cluster import RealCluster
+from tests.support.soak_report import SoakReport
 
 POLICIES = ("cache_through", "async_through", "through")
-SOAK_S = int(os.environ.get("SOAK_S", "1200"))
 
 
 def request(
@@ -89,14 +90,18 @@ def test_any_worker_may_be_lost_under_load(how: str) -> None:
         load.wait_for_acknowledgements(12, timeout_s=60)
 
 
-@pytest.mark.soak
-@pytest.mark.timeout(7200)
+@pytest.mark.soak(share=1.5, cost_s=40)
 @pytest.mark.parametrize("how", ["kill", "pause"])
-def test_workers_are_lost_again_and_again(how: str) -> None:
+def test_workers_are_lost_again_and_again(how: str, soak_s: float, soak_report: SoakReport) -> None:
+    deadline = time.monotonic() + soak_s
     with RealCluster(heartbeat_s=1.0, lost_after_s=5.0) as cluster, loaded(cluster) as load:
-        for number in range(max(3, SOAK_S // 120)):
-            lose_and_regain(cluster, load, cluster.workers[number % len(cluster.workers)], how)
+        for worker in itertools.cycle(cluster.workers):
+            lose_and_regain(cluster, load, worker, how)
+            load.restarts += 1
+            if load.restarts >= 2 and time.monotonic() > deadline:
+                break
         load.wait_for_acknowledgements(12, timeout_s=120)
+    soak_report.note(losses=load.restarts, acknowledged=load.acknowledged_count)
 
 
 def test_a_master_that_restarts_is_waited_for() -> None:
@@ -191,7 +196,7 @@ class _SdkLoad:
         self._s3.create_bucket(Bucket="rolling")
         self._stop = threading.Event()
         self._rounds = threading.Condition()
-        self._count = 0
+        self.count = 0
         self.errors: list[str] = []
         self._threads = [threading.Thread(target=self._work, args=(name,)) for name in ("a", "b")]
 
@@ -208,8 +213,8 @@ class _SdkLoad:
 
     def wait_for_rounds(self, more: int) -> None:
         with self._rounds:
-            goal = self._count + more
-            done = self._rounds.wait_for(lambda: self._count >= goal or bool(self.errors), 60)
+            goal = self.count + more
+            done = self._rounds.wait_for(lambda: self.count >= goal or bool(self.errors), 60)
         assert done, "the load stands still"
         assert not self.errors, self.errors
 
@@ -222,7 +227,7 @@ class _SdkLoad:
             except (BotoCoreError, ClientError, AssertionError) as error:
                 self.errors.append(repr(error))
             with self._rounds:
-                self._count += 1
+                self.count += 1
                 self._rounds.notify_all()
 
     def _round(self, key: str) -> None:
@@ -251,24 +256,26 @@ def test_a_rolling_restart_fails_nothing_that_an_sdk_does_not_hide() -> None:
         rolling_restart(cluster, load)
 
 
-@pytest.mark.soak
-@pytest.mark.timeout(7200)
-def test_many_rolling_restarts() -> None:
+@pytest.mark.soak(share=1.5, cost_s=30)
+def test_many_rolling_restarts(soak_s: float, soak_report: SoakReport) -> None:
+    deadline, rolled = time.monotonic() + soak_s, 0
     with RealCluster(heartbeat_s=1.0, lost_after_s=5.0) as cluster, _SdkLoad(cluster) as load:
-        for _ in range(max(2, SOAK_S // 240)):
+        while not rolled or time.monotonic() < deadline:
             rolling_restart(cluster, load)
+            rolled += 1
+    soak_report.note(rolling_restarts=rolled, rounds_of_load=load.count)
 
 
-@pytest.mark.soak
-@pytest.mark.timeout(7200)
-def test_hosts_whose_cables_are_pulled() -> None:
+@pytest.mark.soak(share=0.75, cost_s=20)
+def test_hosts_whose_cables_are_pulled(soak_s: float, soak_report: SoakReport) -> None:
     """Network namespaces stand for hosts. Needs `unshare`, `nsenter` (util-linux) and `ip` (iproute2)."""
     as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     done = subprocess.run(
-        ["unshare", *as_root, "--net", sys.executable, "-m", "tests.e2e.namespace_lab", "6"],
+        ["unshare", *as_root, "--net", sys.executable, "-m", "tests.e2e.namespace_lab", f"{soak_s:.0f}"],
         cwd=Path(__file__).resolve().parents[2],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-8000:] + done.stdout[-2000:]
+    soak_report.note(cables_pulled=int(done.stdout.split()[-1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 from tests.support.cluster import Cluster
+from tests.support.soak_report import SoakReport
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -202,8 +204,12 @@ def test_random_operations_agree_with_a_dictionary(machine: type[S3AgainstADicti
     assert issubclass(machine, S3AgainstADictionary)
 
 
-@pytest.mark.soak
-@pytest.mark.timeout(1800)
-def test_many_random_operations_agree_with_a_dictionary(machine: type[S3AgainstADictionary]) -> None:
-    _run(machine, examples=150, steps=60)
-    assert issubclass(machine, S3AgainstADictionary)
+@pytest.mark.soak(share=1, cost_s=30)
+def test_many_random_operations_agree_with_a_dictionary(
+    machine: type[S3AgainstADictionary], soak_s: float, soak_report: SoakReport
+) -> None:
+    deadline, examples = time.monotonic() + soak_s, 0
+    while not examples or time.monotonic() < deadline:
+        _run(machine, examples=5, steps=60)
+        examples += 5
+    soak_report.note(examples=examples)

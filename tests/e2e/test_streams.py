@@ -101,7 +101,7 @@ def test_512_mebibytes_stream_through_in_bounded_memory(cluster_factory: Callabl
     _up_and_down(cluster_factory(proxies=1), 512 * MIB)
 
 
-@pytest.mark.soak
+@pytest.mark.soak(cost_s=60)
 @pytest.mark.timeout(1800)
 def test_four_gibibytes_stream_through_in_bounded_memory(cluster_factory: Callable[..., Cluster]) -> None:
     _up_and_down(cluster_factory(proxies=1), 4096 * MIB)

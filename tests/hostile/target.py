@@ -14,7 +14,7 @@ from tests.hostile.exchange import Client, carry_out, judge
 from tests.hostile.signer import Signer
 from tests.support.cluster import Cluster
 
-__all__ = ["Target"]
+__all__ = ["Target", "prepare"]
 
 _SETTLES_S: Final = 30.0
 _GROWTH_BYTES: Final = 48 << 20
@@ -37,13 +37,7 @@ class Target:
 
     def begin(self) -> None:
         """Makes the buckets and objects, warms everything up, and notes what the processes hold."""
-        make = self.signer.sign("PUT", "/hostile-signed").fields
-        self._must(request("PUT /hostile HTTP/1.1", "Content-Length: 0"))
-        self._must(head("PUT /hostile-signed HTTP/1.1", *make, "Content-Length: 0"))
-        self._must(request("PUT /hostile/present HTTP/1.1", body=b"hello"))
-        for _ in range(3):
-            self._must(request("PUT /hostile/large HTTP/1.1", body=bytes(_LARGE)))
-            self._must(head("GET /hostile/large HTTP/1.1"))
+        prepare(self.port, self.signer)
         self.note()
 
     def note(self) -> None:
@@ -89,12 +83,27 @@ class Target:
             self._must(head("GET /hostile?max-keys=0 HTTP/1.1"))
 
     def _must(self, wire: bytes) -> bytes:
-        with Client(self.port) as client:
-            client.send([wire])
-            answer = client.answer()
-        assert answer is not None
-        assert answer.status == 200, answer
-        return answer.body
+        return _must(self.port, wire)
+
+
+def prepare(port: int, signer: Signer) -> None:
+    """Makes the buckets and objects that the corpus speaks of, and warms everything up."""
+    make = signer.sign("PUT", "/hostile-signed").fields
+    _must(port, request("PUT /hostile HTTP/1.1", "Content-Length: 0"))
+    _must(port, head("PUT /hostile-signed HTTP/1.1", *make, "Content-Length: 0"))
+    _must(port, request("PUT /hostile/present HTTP/1.1", body=b"hello"))
+    for _ in range(3):
+        _must(port, request("PUT /hostile/large HTTP/1.1", body=bytes(_LARGE)))
+        _must(port, head("GET /hostile/large HTTP/1.1"))
+
+
+def _must(port: int, wire: bytes) -> bytes:
+    with Client(port) as client:
+        client.send([wire])
+        answer = client.answer()
+    assert answer is not None
+    assert answer.status == 200, answer
+    return answer.body
 
 
 def _holdings(process: psutil.Process) -> tuple[int, int]:

@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import random
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.hostile.case import Then
-from tests.hostile.exchange import Client
-from tests.hostile.mutations import CASES, mutated
+from tests.hostile.survival import ENDS, mutant, survives
 from tests.hostile.target import Target
+from tests.support.soak_report import SoakReport
 
 _EXAMPLES = 300
 _REQUESTS = 10_000
-# Not taken apart: nobody knows which of the answers are to a HEAD. 501 is an answer.
-_SERVER_ERROR = re.compile(rb"HTTP/1\.1 5(?!01)\d\d [A-Z][a-z]+")
-
-
-def _survives(target: Target, wire: list[bytes], then: str = Then.HALF_CLOSE) -> str:
-    """What is wrong, "" for nothing: whatever was sent, no 5xx comes back (501 is an answer), and an end does."""
-    try:
-        with Client(target.port) as client:
-            sending = client.send_beside(wire)
-            if then != Then.HALF_CLOSE:
-                sending.join()
-                if then == Then.RESET:
-                    client.reset()
-                return ""
-            sending.join()
-            client.end_sending()
-            if failed := _SERVER_ERROR.search(client.rest()):
-                return f"{failed[0]!r} to {wire!r:.3000}"
-    except AssertionError as error:
-        return f"{error}\n{wire!r:.3000}"
-    return ""
-
 
 _words = st.sampled_from(
     [
@@ -143,21 +117,8 @@ def _requests(draw: st.DrawFn) -> bytes:
 )
 @given(wire=st.lists(_requests(), min_size=1, max_size=3))
 def test_whatever_comes_the_answer_is_no_5xx(target: Target, wire: list[bytes]) -> None:
-    wrong = _survives(target, wire)
+    wrong = survives(target.port, wire)
     assert not wrong, wrong
-
-
-def _harmless(wire: bytes) -> bytes:
-    """A mutant may become a proper request: it writes where that is nobody's loss."""
-    return wire.replace(b"/hostile/partial/", b"/hostile/mutants/").replace(
-        b"/hostile/large", b"/hostile/mutants"
-    )
-
-
-def _mutant(target: Target, seed: int) -> list[bytes]:
-    dice = random.Random(seed)
-    first, second = (_harmless(b"".join(dice.choice(CASES).wire(target.signer))) for _ in range(2))
-    return mutated(first, second, dice)
 
 
 @pytest.mark.parametrize("first_seed", [0])
@@ -166,7 +127,7 @@ def test_mutations_of_the_corpus(target: Target, first_seed: int) -> None:
         wrong = [
             verdict
             for verdict in threads.map(
-                lambda seed: _survives(target, _mutant(target, seed)),
+                lambda seed: survives(target.port, mutant(target.signer, seed)),
                 range(first_seed, first_seed + _EXAMPLES),
             )
             if verdict
@@ -174,21 +135,22 @@ def test_mutations_of_the_corpus(target: Target, first_seed: int) -> None:
     assert not wrong, "\n".join(wrong[:5])
 
 
-@pytest.mark.soak
-@pytest.mark.timeout(0)
-def test_ten_thousand_hostile_requests(target: Target) -> None:
-    """And on, for a third of the soak's time; no descriptor, no memory may be left behind."""
+@pytest.mark.soak(share=3, cost_s=60)
+def test_ten_thousand_hostile_requests(target: Target, soak_s: float, soak_report: SoakReport) -> None:
+    """And on, for a share of the soak's time; no descriptor, no memory may be left behind."""
     seed = int(time.time()) << 24
-    deadline = time.monotonic() + float(os.environ.get("SOAK_S", "0")) / 3
+    deadline = time.monotonic() + soak_s
     sent = 0
-    ends = [Then.HALF_CLOSE] * 3 + [Then.LEAVE, Then.RESET]
     with ThreadPoolExecutor(16) as threads:
         while sent < _REQUESTS or time.monotonic() < deadline:
             seeds = range(seed + sent, seed + sent + 1000)
-            verdicts = threads.map(lambda at: _survives(target, _mutant(target, at), ends[at % 5]), seeds)
+            verdicts = threads.map(
+                lambda at: survives(target.port, mutant(target.signer, at), ENDS[at % len(ENDS)]), seeds
+            )
             wrong = [f"seed {at}: {verdict}" for at, verdict in zip(seeds, verdicts, strict=True) if verdict]
             assert not wrong, "\n".join(wrong[:5])
             sent += 1000
             if sent == 3000:
                 target.note()  # what the first thousands made the allocators and pools take is theirs to keep
     target.assert_unharmed()
+    soak_report.note(requests=sent)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.support.soak_report import SoakReport
 
 _SCOPE = b"KEY/20260101/us-east-1/s3/aws4_request"
 _FIELDS = b"\nhost:h\nx-amz-date:20260101T000000Z\nx-amz-content-sha256:UNSIGNED-PAYLOAD\nauthorization:"
@@ -43,18 +45,18 @@ _SEEDS: dict[str, list[bytes]] = {
 }
 
 
-@pytest.mark.soak
-@pytest.mark.timeout(0)
+@pytest.mark.soak(share=0.5, cost_s=8)
 @pytest.mark.parametrize("parser", _SEEDS)
-def test_no_input_breaks_a_parser(tmp_path: Path, parser: str) -> None:
+def test_no_input_breaks_a_parser(
+    tmp_path: Path, parser: str, soak_s: float, soak_report: SoakReport
+) -> None:
     seeds = tmp_path / "seeds"
     seeds.mkdir()
     for number, seed in enumerate(_SEEDS[parser]):
         (seeds / str(number)).write_bytes(seed)
-    seconds = max(5, int(float(os.environ.get("SOAK_S", "0")) / 40))
     command = [sys.executable, "-m", "tests.hostile.parser_fuzzer", parser, str(seeds)]
     limits = [
-        f"-max_total_time={seconds}",
+        f"-max_total_time={5 + int(soak_s)}",
         "-timeout=5",
         "-rss_limit_mb=1024",
         f"-artifact_prefix={tmp_path}/",
@@ -65,4 +67,6 @@ def test_no_input_breaks_a_parser(tmp_path: Path, parser: str) -> None:
         [*command, *limits], cwd=root, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "Done " in done.stderr
+    told = re.search(r"Done (\d+) runs", done.stderr)
+    assert told is not None
+    soak_report.note(inputs=int(told[1]))

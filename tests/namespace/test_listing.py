@@ -132,7 +132,7 @@ async def test_pages_put_together_are_the_listing(keys: set[str], query: Query, 
     assert found == expected_names(keys, query)
 
 
-@pytest.mark.soak
+@pytest.mark.soak(cost_s=25)
 @pytest.mark.timeout(600)
 async def test_a_million_keys_are_listed_page_by_page(harness: Harness) -> None:
     count = 1_000_000

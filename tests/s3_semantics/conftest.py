@@ -1,9 +1,11 @@
-"""A client of boto3, a raw requester and a fresh bucket, against the shared cluster."""
+"""A client of boto3, a raw requester and a fresh bucket, against the shared cluster, and against three workers and two
+proxies too, which take the requests in turn: what one has answered, the other must know.
+"""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -12,6 +14,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from tests.s3_semantics.signed_http import SignedHttp
 from tests.support.cluster import Cluster
+from tests.support.proxies_in_turn import in_turn
+from tests.support.real_cluster import RealCluster
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -19,10 +23,23 @@ if TYPE_CHECKING:
 Refused = Callable[..., tuple[int, str]]
 
 
+@pytest.fixture(
+    scope="session",
+    params=["up", pytest.param("several-workers", marks=pytest.mark.several_workers)],
+)
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster | RealCluster]:
+    """In place of the shared one."""
+    if request.param == "up":
+        yield request.getfixturevalue("cluster")
+        return
+    with RealCluster(one_port=False) as several:
+        yield several
+
+
 @pytest.fixture(scope="session")
-def s3(cluster: Cluster) -> S3Client:
+def s3(cluster: Cluster | RealCluster) -> S3Client:
     user = cluster.user("semantics")
-    return boto3.client(
+    made = boto3.client(
         "s3",
         endpoint_url=cluster.endpoint,
         aws_access_key_id=user.access_key,
@@ -30,15 +47,17 @@ def s3(cluster: Cluster) -> S3Client:
         region_name="us-east-1",
         config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
     )
+    in_turn(made, cluster.endpoints)
+    return made
 
 
 @pytest.fixture(scope="session")
-def send(cluster: Cluster) -> SignedHttp:
+def send(cluster: Cluster | RealCluster) -> SignedHttp:
     return SignedHttp(cluster, cluster.user("semantics"))
 
 
 @pytest.fixture(scope="session")
-def send_other(cluster: Cluster) -> SignedHttp:
+def send_other(cluster: Cluster | RealCluster) -> SignedHttp:
     """Another user."""
     return SignedHttp(cluster, cluster.user("somebody-else"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from tests.support.cluster import Cluster, User
+from tests.support.real_cluster import RealCluster
 
 __all__ = ["Reply", "SignedHttp"]
 
@@ -49,11 +51,14 @@ class Reply:
 
 
 class SignedHttp:
-    """Sends to one cluster, one connection a request; signs as `user`, or leaves unsigned what `user` is None for."""
+    """Sends to one cluster, one connection a request, and to its proxies in turn; signs as `user`, or leaves unsigned
+    what `user` is None for. All say the `Host` of the first, which a caller may have signed.
+    """
 
-    def __init__(self, cluster: Cluster, user: User | None) -> None:
+    def __init__(self, cluster: Cluster | RealCluster, user: User | None) -> None:
         self.user = user
         self._authority = urlsplit(cluster.endpoint).netloc
+        self._turn = itertools.cycle(urlsplit(endpoint).netloc for endpoint in cluster.endpoints)
 
     def __call__(
         self,
@@ -70,9 +75,11 @@ class SignedHttp:
         sent = dict(headers or {})
         if signed and self.user is not None:
             sent = self._signed(method, target, sent, body)
-        connection = http.client.HTTPConnection(self._authority, timeout=_PATIENCE_S)
+        connection = http.client.HTTPConnection(next(self._turn), timeout=_PATIENCE_S)
         try:
-            connection.putrequest(method, target, skip_accept_encoding=True)
+            connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+            if "host" not in {name.lower() for name in sent}:
+                connection.putheader("Host", self._authority)
             for name, value in sent.items():
                 connection.putheader(name, value)
             if body or (method in ("PUT", "POST") and "Content-Length" not in sent):

@@ -14,6 +14,7 @@ import pytest
 from botocore.config import Config
 from tests.s3_semantics.signed_http import Reply, SignedHttp
 from tests.support.cluster import Cluster, User
+from tests.support.real_cluster import RealCluster
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,7 +23,7 @@ BODY = b"hello"
 
 
 @pytest.fixture(scope="module")
-def user(cluster: Cluster) -> User:
+def user(cluster: Cluster | RealCluster) -> User:
     return cluster.user("semantics")
 
 
@@ -36,7 +37,7 @@ def path(s3: S3Client) -> str:
 class Signer:
     """SigV4 in the header, with every part open to mistakes."""
 
-    def __init__(self, cluster: Cluster, user: User, path: str) -> None:
+    def __init__(self, cluster: Cluster | RealCluster, user: User, path: str) -> None:
         self.send = SignedHttp(cluster, None)
         self.user = user
         self.path = path
@@ -82,7 +83,7 @@ class Signer:
 
 
 @pytest.fixture
-def signer(cluster: Cluster, user: User, path: str) -> Signer:
+def signer(cluster: Cluster | RealCluster, user: User, path: str) -> Signer:
     return Signer(cluster, user, path)
 
 
@@ -162,7 +163,7 @@ def test_malformed_headers(signer: Signer, authorization: str, code: str) -> Non
 class Presigned:
     """URLs as boto3 makes them, sent by hand."""
 
-    def __init__(self, cluster: Cluster, user: User, version: str) -> None:
+    def __init__(self, cluster: Cluster | RealCluster, user: User, version: str) -> None:
         self._send = SignedHttp(cluster, None)
         self._client = boto3.client(
             "s3",
@@ -186,7 +187,9 @@ class Presigned:
 
 
 @pytest.fixture(params=["s3v4", "s3"])
-def presigned(cluster: Cluster, user: User, path: str, request: pytest.FixtureRequest) -> Presigned:
+def presigned(
+    cluster: Cluster | RealCluster, user: User, path: str, request: pytest.FixtureRequest
+) -> Presigned:
     return Presigned(cluster, user, request.param)
 
 
@@ -223,14 +226,20 @@ def test_presigned_urls(presigned: Presigned) -> None:
     ],
 )
 def test_presigned_urls_that_were_changed(
-    cluster: Cluster, user: User, path: str, pattern: str, replacement: str, status: int, code: str
+    cluster: Cluster | RealCluster,
+    user: User,
+    path: str,
+    pattern: str,
+    replacement: str,
+    status: int,
+    code: str,
 ) -> None:
     presigned = Presigned(cluster, user, "s3v4")
     reply = presigned.send(re.sub(pattern, replacement, presigned.url()))
     assert (reply.status, reply.code) == (status, code)
 
 
-def test_expired(cluster: Cluster, user: User, path: str) -> None:
+def test_expired(cluster: Cluster | RealCluster, user: User, path: str) -> None:
     old = Presigned(cluster, user, "s3")
     reply = old.send(re.sub(r"Expires=\d+", "Expires=100", old.url()))
     assert [reply.text(name) for name in ("Code", "Message", "Expires")] == [
@@ -240,7 +249,9 @@ def test_expired(cluster: Cluster, user: User, path: str) -> None:
     ]
 
 
-def test_headers_that_a_presigned_url_does_not_sign(cluster: Cluster, user: User, path: str) -> None:
+def test_headers_that_a_presigned_url_does_not_sign(
+    cluster: Cluster | RealCluster, user: User, path: str
+) -> None:
     presigned = Presigned(cluster, user, "s3v4")
     reply = presigned.send(presigned.url("put_object"), "PUT", BODY, x_amz_meta_a="1")
     assert (reply.status, reply.code, reply.text("HeadersNotSigned")) == (403, "AccessDenied", "x-amz-meta-a")

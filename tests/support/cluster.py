@@ -174,6 +174,11 @@ class Cluster:
         return int(self.endpoint.rpartition(":")[2])
 
     @property
+    def endpoints(self) -> list[str]:
+        """One: its proxies share a port."""
+        return [self.endpoint]
+
+    @property
     def running(self) -> RunningCluster:
         """What `cluster.json` says."""
         return read_running_cluster(self.data)

@@ -65,8 +65,12 @@ class RealCluster:
         scheme: str = "tcp",
         master_host: str = "127.0.0.1",
         launchers: Mapping[str, Sequence[str]] | None = None,
+        one_port: bool = True,
     ) -> None:
-        """`launchers`: a command by process name that its own command is given to, and that becomes it (exec)."""
+        """`launchers`: a command by process name that its own command is given to, and that becomes it (exec).
+
+        Without `one_port` each proxy has a port of its own, for tests that choose between them.
+        """
         self.folder = Path(tempfile.mkdtemp(prefix="zh-"))  # short: socket paths have 108 bytes
         self.workers = [f"worker-{number}" for number in range(workers)]
         self.proxies = [f"proxy-{number}" for number in range(proxies)]
@@ -78,7 +82,11 @@ class RealCluster:
         self._timing = {"heartbeat_s": f"{heartbeat_s}s", "lost_after_s": f"{lost_after_s}s"}
         self._changed = threading.Condition()
         self._processes: dict[str, _Process] = {}
-        self._sockets = claim_s3_port("127.0.0.1", 0, proxies) if proxies else []
+        self._sockets = [
+            sock
+            for count in ([proxies] if one_port and proxies else [1] * proxies)
+            for sock in claim_s3_port("127.0.0.1", 0, count)
+        ]
         self._users: dict[str, User] = {}
         clean = {name: value for name, value in os.environ.items() if not name.startswith("ZEROHOP_")}
         self._env = {**clean, "PYTHONWARNINGS": "default"}
@@ -204,6 +212,15 @@ class RealCluster:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def endpoints(self) -> list[str]:
+        """Of each proxy; all the same where they share a port."""
+        return [f"http://127.0.0.1:{sock.getsockname()[1]}" for sock in self._sockets]
+
+    def admin_address(self, name: str) -> str:
+        """Of the process's admin port."""
+        return f"unix:{self.folder}/{name}-admin.sock"
+
+    @property
     def log(self) -> str:
         """What all processes wrote since the start, one after the other."""
         return "".join(
@@ -327,6 +344,7 @@ class RealCluster:
             },
             "proxy": {"master": [self.master_address], "drain_s": "5s"},
         }
+        own[kind]["admin_listen"] = [self.admin_address(name)]
         sections = {"cluster": {"host_id": f"host-{number}"}, kind: own[kind]}
         for section in sections:
             sections[section] |= self._settings.get(f"{name}/{section}", self._settings.get(section, {}))
