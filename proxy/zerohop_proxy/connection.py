@@ -9,10 +9,12 @@ from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import _ErrInfo
 
 from zerohop_proxy import xml_out
+from zerohop_proxy.answer import XML, HeadWriter
 from zerohop_proxy.fair_share import FairShare
 from zerohop_proxy.http_request import HttpRequest
 from zerohop_proxy.s3_errors import S3Error
@@ -23,11 +25,7 @@ _log = logging.getLogger(__name__)
 
 _MAX_HEAD_BYTES: Final = 64 * 1024
 """Of a head that is still incomplete. The parser bounds each field and their number, which together allow 8 MiB."""
-_REFUSAL: Final = (
-    b"HTTP/1.1 %s\r\nServer: zerohop\r\nContent-Type: application/xml\r\n"
-    b"Connection: close\r\nContent-Length: %d\r\n\r\n%s"
-)
-_STATUS: Final = {400: b"400 Bad Request", 503: b"503 Service Unavailable\r\nRetry-After: 1"}
+_RETRY: Final = ("Retry-After", "1")
 
 
 Handle = Callable[[HttpRequest], Awaitable[bool]]
@@ -115,10 +113,21 @@ class Connection(web.RequestHandler):
 
     def _refuse(self, error: S3Error) -> None:
         """Answer without a request, if nobody else is answering, and close."""
+        server = self._manager
+        assert isinstance(server, ConnectionServer)
         if self.transport is not None and self._current_request is None and not self._messages:
-            body = xml_out.error(error.code, error.message, "/", "", "", error.elements)
-            self.transport.write(_REFUSAL % (_STATUS[error.status], len(body), body))
+            self._write_refusal(error, server.heads.new_request_id())
         self.force_close()
+
+    def _write_refusal(self, error: S3Error, request_id: str) -> None:
+        """Answers what has become no request."""
+        server = self._manager
+        assert isinstance(server, ConnectionServer)
+        assert self.transport is not None
+        body = xml_out.error(error.code, error.message, "/", request_id, server.heads.host_id, error.elements)
+        headers = [XML, _RETRY] if error.status == 503 else [XML]
+        head = server.heads.head(error.status, headers, len(body), request_id, "close")
+        self.transport.write(head + body)
 
     async def start(self) -> None:
         """Answer the requests one after another, in the one task of the connection.
@@ -195,10 +204,15 @@ class Connection(web.RequestHandler):
     def _answer_unparsed(self, problem: _ErrInfo, server: ConnectionServer) -> None:
         if self.transport is None:
             return
-        message = problem.message or "The request cannot be parsed."
-        body = xml_out.error("BadRequest", message, "/", "", "")
-        self.transport.write(_REFUSAL % (_STATUS[400], len(body), body))
-        server.note_unparsed(self.remote, 400, "BadRequest")
+        if isinstance(problem.exc, LineTooLong):
+            error = S3Error("RequestHeaderSectionTooLarge", MaxSizeAllowed=str(problem.exc.args[1]))
+        else:
+            error = S3Error("BadRequest", problem.message or "The request cannot be parsed.")
+        request_id = server.heads.new_request_id()
+        server.note_unparsed(
+            self.remote, request_id, error
+        )  # first, so that who has the answer finds the line
+        self._write_refusal(error, request_id)
 
 
 class ConnectionServer(web.Server):
@@ -207,8 +221,9 @@ class ConnectionServer(web.Server):
     places: FairShare
     """Of connections, by source address."""
     header_timeout_s: float
-    note_unparsed: Callable[[str, int, str], None]
-    """Told of the client's address, the status and the code of the error."""
+    note_unparsed: Callable[[str, str, S3Error], None]
+    """Told of the client's address, the id of the request that was none, and the answer."""
+    heads: HeadWriter
     accepted_count = 0
     refused_count = 0
     # Transports whose end has not been reported: aiohttp forgets them once they are told to close.

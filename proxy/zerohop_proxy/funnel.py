@@ -57,7 +57,7 @@ class Funnel:
         self._slow_s = slow_request_s or math.inf
         self._domains = domains
         self._services = services
-        self._heads = HeadWriter(services.clock)
+        self.heads = HeadWriter(services.clock)
         self._admission = admission
         self._min_progress_timeout_s = min_progress_timeout_s
         self._min_progress_bytes = min_progress_bytes
@@ -85,7 +85,7 @@ class Funnel:
 
     def begin_drain(self) -> None:
         """From now on, every answer closes its connection."""
-        self._heads.is_closing = True
+        self.heads.is_closing = True
 
     async def wait_idle(self) -> None:
         """Until no request is in flight."""
@@ -95,7 +95,7 @@ class Funnel:
         """Answers, whatever happens; returns whether the connection goes on."""
         progress = Progress(self._min_progress_timeout_s, self._min_progress_bytes)
         ticket = self._admission.enter(http.remote)
-        out = Responder(http, self._heads, progress, ticket)
+        out = Responder(http, self.heads, progress, ticket)
         connection = http.connection
         self._busy.add(connection)
         self._idle.clear()
@@ -197,13 +197,26 @@ class Funnel:
             user=out.user,
         )
 
-    def note_unparsed(self, remote: str, status: int, code: str) -> None:
+    def note_unparsed(self, remote: str, request_id: str, error: S3Error) -> None:
         """A request that could not be parsed was refused before it came here."""
         numbers = self.numbers[NO_OPERATION]
-        numbers.ended(status, 0.0, 0.0)
+        numbers.ended(error.status, 0.0, 0.0)
         if self._access_log is not None:
             record = AccessRecord(
-                self._clock.now_s(), "", remote, NO_OPERATION, "", "", status, code, 0, 0, 0.0, 0.0, "", ""
+                time_s=self._clock.now_s(),
+                request=request_id,
+                remote=remote,
+                operation=NO_OPERATION,
+                bucket="",
+                key="",
+                status=error.status,
+                error=error.code,
+                bytes_in=0,
+                bytes_out=0,
+                first_byte_s=0.0,
+                total_s=0.0,
+                source="",
+                user="",
             )
             self._access_log.write(record)
 

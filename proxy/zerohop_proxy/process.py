@@ -134,14 +134,14 @@ async def _serve(
         scheme = "http" if certificate is None else "https"
         endpoint = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
         _log.info("serving S3", extra={"endpoint": endpoint, "anonymous": access.value})
-        try:
-            async with _renewal(certificate, config.tls_check_s):
+        async with _renewal(certificate, config.tls_check_s):  # a signal to renew must not end a drain
+            try:
                 ready(endpoint)
                 admin.on_readiness(metrics.unready)
                 await stop.wait()
-        finally:
-            admin.begin_drain()
-            await server.stop(config.drain_s)
+            finally:
+                admin.begin_drain()
+                await server.stop(config.drain_s)
 
 
 @contextlib.contextmanager

@@ -9,9 +9,9 @@ import socket
 import ssl
 from typing import Final
 
-from zerohop_proxy.connection import ConnectionServer
 from zerohop_proxy.fair_share import FairShare
 from zerohop_proxy.funnel import Funnel
+from zerohop_proxy.tls_listener import SecureServer, TlsListener
 
 __all__ = ["S3Server"]
 
@@ -37,7 +37,7 @@ class S3Server:
         self, funnel: Funnel, *, places: FairShare, header_timeout_s: float, idle_timeout_s: float
     ) -> None:
         self._funnel = funnel
-        self._http = ConnectionServer(
+        self._http = SecureServer(
             funnel.handle,
             auto_decompress=False,  # a gzip body is stored as it comes
             access_log=None,
@@ -52,7 +52,8 @@ class S3Server:
         self._http.open_links = set()
         self._http.no_links = asyncio.Event()
         self._http.note_unparsed = funnel.note_unparsed
-        self._listener: asyncio.Server | None = None
+        self._http.heads = funnel.heads
+        self._listener: asyncio.Server | TlsListener | None = None
 
     @property
     def is_accepting(self) -> bool:
@@ -80,13 +81,13 @@ class S3Server:
         if tls is None:
             self._listener = await loop.create_server(self._http, sock=listening, backlog=_BACKLOG)
             return
-        self._listener = await loop.create_server(
+        self._listener = TlsListener(
             self._http,
-            sock=listening,
+            listening,
+            tls,
             backlog=_BACKLOG,
-            ssl=tls,
-            ssl_handshake_timeout=self._http.header_timeout_s,
-            ssl_shutdown_timeout=_GOODBYE_S,
+            handshake_timeout_s=self._http.header_timeout_s,
+            shutdown_timeout_s=_GOODBYE_S,
         )
 
     async def stop(self, drain_s: float) -> None:

@@ -99,7 +99,7 @@ PARAMETERS: list[Case] = [
     _put("partNumber=1&uploadId=none", "404 NoSuchUpload"),
     _put("partNumber=1&uploadId=none&uploadId=other", _INVALID),
     _put("partNumber=99999999999999999999&uploadId=none", _INVALID),
-    _put("acl", "400 MalformedACLError"),
+    _put("acl", "404 NoSuchKey"),
     _put("frob=1&frob=2", _INVALID),
     bad(
         "complete no upload",

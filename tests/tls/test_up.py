@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import ssl
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
 from tests.support.cluster import Cluster
 from tests.tls.certificates import Authority
 
@@ -40,3 +45,21 @@ def test_up_needs_both_files(tmp_path: Path) -> None:
     cluster.launch()
     assert cluster.wait_ended() != 0
     assert "tls_cert and tls_key go together" in cluster.log
+
+
+def test_up_passes_a_hangup_on(
+    cluster_factory: Callable[..., Cluster], issuer: trustme.CA, tmp_path: Path
+) -> None:
+    authority = Authority(issuer, tmp_path)
+    authority.issue()
+    flags = (f"--tls-cert={authority.certificate}", f"--tls-key={authority.key}")
+    cluster = cluster_factory(proxies=1, flags=flags, env={"ZEROHOP_PROXY_TLS_CHECK_S": "1h"})
+    authority.issue("second")
+    os.kill(cluster.supervisor_pid, signal.SIGHUP)
+    deadline_s = time.monotonic() + 60
+    ignored = re.compile(r" (\S+) +SIGHUP ignored")
+    while "the certificate has been renewed" not in cluster.log or len(ignored.findall(cluster.log)) < 2:
+        assert time.monotonic() < deadline_s, cluster.log
+    assert sorted(ignored.findall(cluster.log)) == ["master", "worker"]
+    pem = ssl.get_server_certificate(("127.0.0.1", cluster.port))
+    assert "second" in x509.load_pem_x509_certificate(pem.encode()).subject.rfc4514_string()

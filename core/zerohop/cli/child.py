@@ -44,6 +44,8 @@ class Child:
     def __init__(self, spec: ChildSpec, process: asyncio.subprocess.Process) -> None:
         self.spec = spec
         self._process = process
+        self.is_ready = False
+        """Whether it has said so; from then on it handles signals."""
 
     @classmethod
     async def start(cls, spec: ChildSpec) -> Child:
@@ -91,6 +93,7 @@ class Child:
             raise StartFailed(self.spec.name, None) from None
         if not line:
             raise StartFailed(self.spec.name, await self.wait())
+        self.is_ready = True
         return line.decode(errors="replace").rstrip()
 
     async def wait(self) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import importlib
+import logging
 import os
 import resource
 import signal
@@ -27,6 +28,8 @@ from zerohop.config import MasterConfig, ProcessConfig, ProxyConfig, WorkerConfi
 from zerohop.logs import configure_logs
 
 __all__ = ["master", "proxy", "worker"]
+
+_log = logging.getLogger(__name__)
 
 _DESCRIPTORS: Final = 65_536
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
@@ -130,4 +133,6 @@ async def _until_stopped(run: _Run, config: ProcessConfig, ready: Callable[[str]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    # A proxy with a certificate replaces this.
+    loop.add_signal_handler(signal.SIGHUP, lambda: _log.info("SIGHUP ignored: there is nothing to reload"))
     await run(config, ready=ready, stop=stop)

@@ -93,6 +93,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         watchers: list[asyncio.Task[None]] = []
         try:
             async with asyncio.TaskGroup() as group:
@@ -187,6 +188,12 @@ class Supervisor:
             return
         self._say("stopping: requests in flight may finish; a second signal kills")
         self._stopping.set()
+
+    def _on_hangup(self) -> None:
+        """Passed on to those who know what to reload."""
+        for child in self._children.values():
+            if child.is_ready:  # before that, the signal would end it
+                child.signal(signal.SIGHUP)
 
     async def _stop_all(self) -> None:
         """Proxies first, then the worker, then the master: each may still call those that stop after it."""
