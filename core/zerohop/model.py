@@ -320,8 +320,8 @@ def is_mounted(content: bytes) -> bool:
 
 
 def mount_of(content: bytes) -> bytes:
-    """The id (4 bytes) of the mount that a mounted content belongs to."""
-    return content[1:5]
+    """The id (4 bytes) of the mount that a mounted content belongs to; b"" for a content that is not."""
+    return content[1:5] if is_mounted(content) else b""
 
 
 def session_of(content: bytes) -> bytes:

@@ -19,7 +19,7 @@ from zerohop_master import keys
 from zerohop_master.contents import References
 from zerohop_master.kv.interface import Row
 from zerohop_master.listing import list_entries
-from zerohop_master.local_objects import check_writable, mount_row
+from zerohop_master.local_objects import check_writable, is_believed, mount_row
 from zerohop_master.namespace import Namespace, Reads
 from zerohop_master.objects import check_key
 from zerohop_master.rows import BUCKET, OBJECT
@@ -45,10 +45,16 @@ async def get_mounted(namespace: Namespace, request: GetMounted) -> MountedVersi
     if not 0 < len(request.keys) <= _MAX_KEYS:
         raise InvalidRequest(f"between 1 and {_MAX_KEYS} keys can be read at once")
     bucket = await mounted_bucket(namespace.reads, request.mount_id)
+    mount = (await mount_row(namespace.reads, request.mount_id)).mount
     rows = await namespace.reads.get(*(keys.object_row(bucket.bucket_id, key) for key in request.keys))
+    records = tuple(None if row is None else OBJECT.decode(row.value) for row in rows)
+    now_ms = namespace.now_ms()
     return MountedVersions(
         versions=tuple(0 if row is None else row.version for row in rows),
-        records=tuple(None if row is None else OBJECT.decode(row.value) for row in rows),
+        records=records,
+        believed=tuple(
+            one is not None and (one.origin is None or is_believed(mount, one, now_ms)) for one in records
+        ),
     )
 
 

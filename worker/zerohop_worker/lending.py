@@ -6,8 +6,8 @@ import os
 from collections.abc import Awaitable
 from contextlib import suppress
 
-from zerohop.errors import InvalidRequest, Overloaded, ZerohopError
-from zerohop.model import block_count
+from zerohop.errors import BlockNotFound, InvalidRequest, Overloaded, ZerohopError
+from zerohop.model import block_count, is_mounted
 from zerohop.rpc.descriptors import DescriptorServer, Holder, Lent
 from zerohop.rpc.worker_api import BlockHandle, BlocksOpened, BlockUse, OpenBlocks, ReturnBlocks
 from zerohop_worker.block_store import BlockStore
@@ -48,6 +48,8 @@ class Lending:
         handles, descriptors = self._open_cached(request.content, request.first_index, last, holder)
         if handles:
             return BlocksOpened(blocks=tuple(handles)), descriptors
+        if request.cached_only or is_mounted(request.content):
+            raise BlockNotFound(f"block {request.first_index} is not cached")
         return self._fetch_first(request, last, holder)
 
     def _open_cached(

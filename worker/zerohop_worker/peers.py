@@ -10,10 +10,11 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 
 from zerohop.client.hedging import Hedging
-from zerohop.client.placement import block_key, rank
+from zerohop.client.placement import block_key, extent_key, rank
 from zerohop.client.racing import Pieces, Race, Source
 from zerohop.client.worker_links import WorkerLinks
 from zerohop.errors import Corrupt, ProtocolViolation
+from zerohop.model import OriginRef
 from zerohop.rpc.client import RpcClient
 from zerohop.rpc.master_api import ClusterView
 from zerohop.rpc.worker_api import ReadContent
@@ -25,6 +26,9 @@ _log = logging.getLogger(__name__)
 
 _STALL_S = 5.0
 """A worker that sends no byte of a block for so long is not waited for: the under-store has it, too."""
+
+_ORIGIN_STALL_S = 30.0
+"""So long for what it may have to wait for itself, at the origin of a mount: who gives up sooner fetches it twice."""
 
 _INSTEAD = ""
 """No worker: the under-store."""
@@ -56,11 +60,18 @@ class Peers:
 
     def home(self, content: bytes, index: int) -> str | None:
         """The worker that a block belongs to by rendezvous; None when that is this one, or nobody else is there."""
+        return self._first_of(block_key(content, index))
+
+    def home_of_extent(self, mount_id: bytes, key: str, index: int) -> str | None:
+        """As `home`, of a block of a mounted object."""
+        return self._first_of(extent_key(mount_id, key, index))
+
+    def _first_of(self, name: bytes) -> str | None:
         avoided = self._links.avoided()
         others = [one for one in self.live if one not in avoided and one != self._worker_id]
         if not others:
             return None
-        first = rank(block_key(content, index), [*others, self._worker_id])[0]
+        first = rank(name, [*others, self._worker_id])[0]
         return None if first == self._worker_id else first
 
     def further_holders(self, content: bytes) -> tuple[str, ...] | None:
@@ -103,16 +114,29 @@ class Peers:
         return self._links.hedging
 
     async def read(
-        self, worker_id: str, content: bytes, content_length: int, offset: int, length: int
+        self,
+        worker_id: str,
+        content: bytes,
+        content_length: int,
+        offset: int,
+        length: int,
+        *,
+        origin: OriginRef | None = None,
     ) -> Pieces:
         """Bytes [offset, offset + length) of a content, exactly, from another worker, which keeps what it has to
         fetch. No byte is given that was not verified. Raises what it answers, Corrupt, and transport errors.
         """
         request = ReadContent(
-            content=content, content_length=content_length, offset=offset, length=length, for_worker=True
+            content=content,
+            content_length=content_length,
+            offset=offset,
+            length=length,
+            for_worker=True,
+            origin=origin,
         )
+        stall_s = _STALL_S if origin is None else _ORIGIN_STALL_S
         left = length
-        async with self.client(worker_id).open_stream_out(request, timeout_s=_STALL_S) as source:
+        async with self.client(worker_id).open_stream_out(request, timeout_s=stall_s) as source:
             checked = CheckedStream(source)
             while piece := await self._verified(worker_id, checked):
                 left -= len(piece)

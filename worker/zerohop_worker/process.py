@@ -93,6 +93,7 @@ async def _serve(
         membership = Membership(
             master, registration, worker.contents, worker.under_store, worker.store.index.uses, worker.see
         )
+        worker.mounts.attach(master)
         worker.on_persisted = membership.persisted
         worker.replication.tell_holders = membership.tell_holders
         metrics = WorkerMetrics(worker, membership, numbers)
@@ -147,6 +148,7 @@ async def _listening(
         str(socket_dir / "blocks.sock"), name=server.name, on_lost=worker.lending.holder_lost
     )
     worker.service.serve(server)
+    worker.mounts.serve(server)
     worker.lending.serve(descriptors)
     try:
         for address in config.listen:

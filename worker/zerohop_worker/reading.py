@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -10,13 +9,12 @@ from zerohop.errors import ContentLost, InvalidRequest, OutOfSpace
 from zerohop.model import block_size_of
 from zerohop_worker.block_store import BlockStore
 from zerohop_worker.cache_copy import Copy
+from zerohop_worker.cached_bytes import cached_bytes
 from zerohop_worker.contents import Contents
 from zerohop_worker.fetching import Fetching
 from zerohop_worker.understore.interface import UnderStore
 
 __all__ = ["Reading"]
-
-_READ_BYTES = 256 << 10
 
 
 class Reading:
@@ -78,7 +76,7 @@ class Reading:
         index = offset // block_size
         start = index * block_size
         while (copy := await self._store.ready((content, index))) is not None and offset < stop:
-            async with aclosing(self._cached(copy, offset - start, stop - start)) as cached:
+            async with aclosing(cached_bytes(self._store, copy, offset - start, stop - start)) as cached:
                 async for data in cached:
                     offset += len(data)
                     yield copy.tier, data
@@ -99,33 +97,6 @@ class Reading:
             async with aclosing(self._under_store.read(content, offset, stop - offset)) as direct:
                 async for data in direct:
                     yield "UNDER", data
-
-    async def _cached(self, copy: Copy, start: int, stop: int) -> AsyncGenerator[bytes, None]:
-        """Bytes of a cached block; ends early, and drops the copy, when it turns out to be damaged."""
-        fd = self._store.open(copy)
-        if fd is None:
-            return
-        self._store.used(copy)
-        volatile = self._store.folders[copy.tier].volatile
-        try:
-            while start < stop:
-                size_bytes = min(_READ_BYTES, stop - start)
-                try:
-                    if volatile:
-                        # A copy in memory: 30 us, less than a thread costs.
-                        data = os.pread(fd, size_bytes, start)
-                    else:
-                        data = await self._store.pool.run(os.pread, fd, size_bytes, start)
-                except OSError as error:
-                    self._store.unreadable(copy, error)
-                    return
-                if not data:
-                    self._store.damaged(copy)
-                    return
-                start += len(data)
-                yield data
-        finally:
-            os.close(fd)
 
     async def cached_or_fetched(self, content: bytes, content_length: int, index: int) -> tuple[Copy, bool]:
         """A usable copy of the block, fetched if need be (then True). Raises OutOfSpace and as `read` does."""

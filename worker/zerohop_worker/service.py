@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import zerohop
@@ -31,6 +32,8 @@ from zerohop.rpc.worker_api import (
 from zerohop_worker.block_store import BlockStore
 from zerohop_worker.checked_stream import PieceHeads
 from zerohop_worker.contents import Contents
+from zerohop_worker.mounts.reading import MountedReading
+from zerohop_worker.mounts.runs import Target
 from zerohop_worker.persisting import Persister
 from zerohop_worker.reading import Reading, check_range
 from zerohop_worker.replication import Replication
@@ -55,6 +58,7 @@ class Service:
         persister: Persister,
         writing: Writing,
         reading: Reading,
+        mounted: MountedReading,
         replication: Replication,
         clock: Clock,
     ) -> None:
@@ -64,6 +68,7 @@ class Service:
         self._persister = persister
         self._writing = writing
         self._reading = reading
+        self._mounted = mounted
         self._replication = replication
         self._clock = clock
         self._started_ms = int(clock.now_s() * 1000)
@@ -91,7 +96,25 @@ class Service:
         if request.length == 0:
             call.respond(ReadStarted(length=0, source="UNDER"))
             return
-        pieces = self._reading.read(
+        heads = PieceHeads() if request.for_worker else None
+        async with aclosing(self._pieces(request)) as pieces:
+            async for source, data in pieces:
+                if not call.responded:
+                    call.respond(ReadStarted(length=request.length, source=source))
+                if heads is not None:
+                    await call.write(heads.head([data]))
+                await call.write(data)
+
+    def _pieces(self, request: ReadContent) -> AsyncGenerator[tuple[str, bytes | memoryview], None]:
+        if request.origin is not None:
+            return self._mounted.read(
+                Target(request.content, request.content_length, request.origin),
+                request.offset,
+                request.length,
+                cache=request.cache,
+                for_worker=request.for_worker,
+            )
+        return self._reading.read(
             request.content,
             request.content_length,
             request.offset,
@@ -99,14 +122,6 @@ class Service:
             cache=request.cache,
             for_worker=request.for_worker,
         )
-        heads = PieceHeads() if request.for_worker else None
-        async with aclosing(pieces):
-            async for source, data in pieces:
-                if not call.responded:
-                    call.respond(ReadStarted(length=request.length, source=source))
-                if heads is not None:
-                    await call.write(heads.head([data]))
-                await call.write(data)
 
     async def discard_contents(self, request: DiscardContents, _call: Call) -> Empty:
         """See `DiscardContents`. Those of other sessions are left to the sweep."""

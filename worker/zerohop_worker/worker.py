@@ -19,7 +19,9 @@ from zerohop_worker.contents import Contents, Held, Markers
 from zerohop_worker.fetching import Fetching
 from zerohop_worker.files import Files
 from zerohop_worker.lending import Lending
+from zerohop_worker.mounts.service import Mounts
 from zerohop_worker.origin import Origin
+from zerohop_worker.origins.opening import open_origin
 from zerohop_worker.peers import Peers
 from zerohop_worker.persisting import Persister
 from zerohop_worker.pool import ThreadPool
@@ -69,7 +71,8 @@ class Worker:
             Markers(Path(config.data_dir) / "unpersisted", files),
             lambda contents: self.on_persisted(contents),
         )
-        self.peers = Peers(worker_id, _links(config, worker_id))
+        links = _links(config, worker_id)
+        self.peers = Peers(worker_id, links)
         self.fetching = Fetching(self.store, Origin(under_store, self.peers))
         self.reading = Reading(self.store, under_store, self.contents, self.fetching)
         self.replication = Replication(
@@ -87,6 +90,7 @@ class Worker:
             self.replication,
             clock,
         )
+        self.mounts = Mounts(self.store, self.peers, links, open_origin)
         self.lending = Lending(self.store, self.reading, self.fetching)
         self.scrub = Scrub(self.store, config.scrub_interval_s)
         self.service = Service(
@@ -96,6 +100,7 @@ class Worker:
             self.persister,
             self.writing,
             self.reading,
+            self.mounts.reading,
             self.replication,
             clock,
         )
@@ -135,6 +140,7 @@ class Worker:
     def see(self, view: ClusterView) -> None:
         """The master's view of the cluster: whom to ask, and what to do in the place of those who are lost."""
         self.peers.update(view)
+        self.mounts.owner.block_size_bytes = view.settings.block_size_bytes
         self.persister.take_over(self.peers.live, self._clock.now_s())
 
     async def _make_headroom(self) -> None:
@@ -152,6 +158,7 @@ class Worker:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self.fetching.stop()
+        await self.mounts.close()
         await self.persister.stop()
         await self.peers.close()
         await self.store.quiet()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
-from zerohop.client.cluster import ClusterClient
 from zerohop.client.plan import Piece, pieces
 from zerohop.errors import Internal
 from zerohop.model import Segment
 from zerohop.rpc.master_api import ObjectResult, ReadManifest
+from zerohop.rpc.message import Request
 
 __all__ = ["HeldPiece", "object_pieces", "object_segments"]
+
+R = TypeVar("R")
 
 
 class HeldPiece(NamedTuple):
@@ -21,8 +23,14 @@ class HeldPiece(NamedTuple):
     holders: tuple[str, ...]
 
 
+class Master(Protocol):
+    """The way to the master."""
+
+    async def call(self, request: Request[R]) -> R: ...
+
+
 async def object_pieces(
-    client: ClusterClient, result: ObjectResult, start: int, stop: int
+    client: Master, result: ObjectResult, start: int, stop: int
 ) -> AsyncIterator[HeldPiece]:
     """What makes up bytes [start, stop) of an object that is not inline, in order. Costs the range, not the object:
     of a long list only the pages that are needed are read. Raises Internal when the list does not reach `stop`.
@@ -42,7 +50,7 @@ async def object_pieces(
             raise Internal(f"the contents of {result.record.key!r} end at byte {position}, before {stop}")
 
 
-async def object_segments(client: ClusterClient, result: ObjectResult) -> AsyncIterator[Segment]:
+async def object_segments(client: Master, result: ObjectResult) -> AsyncIterator[Segment]:
     """The whole contents of an object that is not inline, in order."""
     async for held in object_pieces(client, result, 0, result.record.size_bytes):
         yield Segment(held.piece.content, held.piece.length)

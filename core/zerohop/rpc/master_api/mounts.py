@@ -133,6 +133,7 @@ class MountedVersions(Record, frozen=True):
     versions: tuple[int, ...]
     records: tuple[ObjectRecord | None, ...]
     row_version: int = 0  # that of the commit itself
+    believed: tuple[bool, ...] = ()  # of `GetMounted`: whether a lookup would answer the record as it stands
 
 
 class GetMounted(Request[MountedVersions], tag="get_mounted", kw_only=True):

@@ -1,0 +1,260 @@
+"""Answering for the keys that this worker owns: what they are at the origin, and so in the namespace.
+
+The truth is at the origin, and what is known of it is a row at the master. Each answer is committed on the version of
+the row that it replaces: an answer that was overtaken by another is thrown away and the question asked anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Hashable
+from time import monotonic
+from typing import NamedTuple, Protocol, TypeVar
+
+from zerohop.errors import (
+    Conflict,
+    InvalidRequest,
+    KeyNotFound,
+    OperationConflict,
+    OriginChanged,
+    OutOfSpace,
+    ZerohopError,
+)
+from zerohop.key_locks import KeyLocks
+from zerohop.model import MountInfo, ObjectRecord, OriginRef
+from zerohop.rpc.master_api import BeginMounted, CommitMounted, GetMounted, ObjectResult
+from zerohop.rpc.message import Request
+from zerohop.rpc.mutation import new_mutation_id
+from zerohop.rpc.origin_api import ResolveMounted
+from zerohop_worker.block_store import BlockStore
+from zerohop_worker.mounts.records import is_same, new_content, record_of, target_of, validator_of_record
+from zerohop_worker.mounts.registry import OpenMount, Registry
+from zerohop_worker.mounts.runs import Runs
+from zerohop_worker.origins.interface import OpenedRead, OriginObject
+
+__all__ = ["Known", "Master", "Owner"]
+
+_log = logging.getLogger(__name__)
+R = TypeVar("R")
+
+_CALL_TIMEOUT_S = 10.0
+_MAX_TRIES = 8
+"""Of a question that changes by others overtake."""
+
+
+class Master(Protocol):
+    """The way to the master."""
+
+    async def call(self, request: Request[R], *, timeout_s: float) -> R: ...
+
+
+class Known(NamedTuple):
+    """The row of a key: its version (0: none) and record, and whether that is still good without asking anybody."""
+
+    version: int
+    record: ObjectRecord | None
+    believed: bool = False
+
+
+class Owner:
+    """`block_size_bytes` is that of mounts without one of their own."""
+
+    def __init__(self, registry: Registry, runs: Runs, store: BlockStore) -> None:
+        self.registry = registry
+        self.runs = runs
+        self.store = store
+        self.locks = KeyLocks()  # held while a key is changed at the origin
+        self.block_size_bytes = 4 << 20
+        self.master: Master | None = None
+        self._asking: dict[Hashable, asyncio.Task[ObjectResult]] = {}
+        self._telling: set[asyncio.Task[None]] = set()
+        runs.sources.on_changed = self.outdated
+
+    # ----------------------------------------------------------------------------------- rows at the master
+
+    async def call(self, request: Request[R]) -> R:
+        """Asks the master."""
+        assert self.master is not None, "a worker that serves has one"
+        return await self.master.call(request, timeout_s=_CALL_TIMEOUT_S)
+
+    async def known(self, mount_id: bytes, key: str) -> Known:
+        """The row as it stands."""
+        rows = await self.call(GetMounted(mount_id=mount_id, keys=(key,)))
+        return Known(rows.versions[0], rows.records[0], rows.believed[0])
+
+    async def begin(self, mount_id: bytes, *keys: str) -> list[Known]:
+        """They are about to be changed at the origin: from now on nobody believes what was known of them."""
+        rows = await self.call(BeginMounted(mount_id=mount_id, keys=keys, mutation=new_mutation_id()))
+        return [Known(version, record) for version, record in zip(rows.versions, rows.records, strict=True)]
+
+    async def commit(
+        self,
+        mount_id: bytes,
+        key: str,
+        record: ObjectRecord | None,
+        known: Known,
+        *,
+        asked_s: float,
+        replace_local: bool = False,
+    ) -> ObjectResult:
+        """`record` is what the origin has since `asked_s`, on the monotonic clock. Raises Conflict."""
+        return await self.call(
+            CommitMounted(
+                mount_id=mount_id,
+                key=key,
+                record=record,
+                expected_version=known.version,
+                replace_local=replace_local,
+                age_ms=int((monotonic() - asked_s) * 1000),
+                mutation=new_mutation_id(),
+            )
+        )
+
+    def outdated(self, ref: OriginRef) -> None:
+        """The object has changed at the origin: it is to be asked anew. Best effort: the TTL is the promise."""
+        task = asyncio.create_task(self._outdated(ref), name=f"outdated {ref.key}")
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _outdated(self, ref: OriginRef) -> None:
+        try:
+            await self.call(
+                BeginMounted(mount_id=ref.mount_id, keys=(ref.key,), write=False, mutation=new_mutation_id())
+            )
+        except ZerohopError as error:
+            _log.info("the master was not told that %r has changed: %s", ref.key, error)
+
+    def new_content(self, mount: MountInfo) -> bytes:
+        """An id for the cached bytes of a version of an object of the mount."""
+        return new_content(mount, self.block_size_bytes)
+
+    def drop_blocks(self, record: ObjectRecord | None) -> None:
+        """Nobody reads that version any more: its blocks here make room for others. Those elsewhere are evicted."""
+        if record is not None and record.origin is not None:
+            for segment in record.segments:
+                self.store.index.drop_content(segment.content)
+            self.store.settle()
+
+    # -------------------------------------------------------------------------------------------- questions
+
+    async def resolve(self, request: ResolveMounted) -> ObjectResult:
+        """See `ResolveMounted`. One question to the origin for all who ask about a key at a time."""
+        name = (request.mount_id, request.key, request.force)
+        task = self._asking.get(name)
+        if task is None:
+            task = self._asking[name] = asyncio.create_task(self._resolve(request))
+            task.add_done_callback(lambda done: self._answered(name, done))
+        return await asyncio.shield(task)
+
+    def _answered(self, name: Hashable, task: asyncio.Task[ObjectResult]) -> None:
+        del self._asking[name]
+        if not task.cancelled():
+            task.exception()  # whoever waits has it; with nobody left it is of no interest
+
+    async def _resolve(self, request: ResolveMounted) -> ObjectResult:
+        mount = await self.registry.get(request.mount_id)
+        for _ in range(_MAX_TRIES):
+            async with self.locks.holding((request.mount_id, request.key)):
+                known = await self.known(request.mount_id, request.key)
+                record = known.record
+                if record is not None and record.origin is None:
+                    raise Conflict("a local write hides what the origin has: look it up again")
+                if record is not None and known.believed and not request.force:
+                    return _result(mount.info, known, record)
+                try:
+                    if record is None:
+                        return await self._discover(mount, request, known)
+                    return await self._validate(mount, request, known, record)
+                except (Conflict, OriginChanged):
+                    continue
+        raise OperationConflict(f"object {request.key!r} changes all the time")
+
+    async def _discover(self, mount: OpenMount, request: ResolveMounted, known: Known) -> ObjectResult:
+        """Nothing is known. If bytes are wanted, one read tells of the object and begins to fill the cache."""
+        asked_s = monotonic()
+        opened: OpenedRead | None = None
+        if request.read_bytes:
+            try:
+                opened = await _open(mount, request)
+            except InvalidRequest:
+                opened = None  # the range is beyond the end: the record tells, and no bytes are read
+        if opened is None:
+            found = await mount.store.head(request.key)
+            assert found is not None
+            return await self._found(mount, known, found, asked_s)
+        try:
+            record = record_of(mount.info, opened.found, self.block_size_bytes)
+            begun = False
+            if record.segments and opened.length:
+                begun = self._start(mount, record, opened)
+            if not begun:
+                await opened.close()
+        except BaseException:
+            await opened.close()
+            raise
+        return await self.commit(request.mount_id, request.key, record, known, asked_s=asked_s)
+
+    def _start(self, mount: OpenMount, record: ObjectRecord, opened: OpenedRead) -> bool:
+        """Begins to fill the cache with what comes; whether that was possible."""
+        target = target_of(mount.info, record)
+        try:
+            self.runs.start(
+                target, opened.first, opened.first + opened.length, ask_peers=False, opened=opened
+            )
+        except OutOfSpace:
+            return False
+        return True
+
+    async def _validate(
+        self, mount: OpenMount, request: ResolveMounted, known: Known, record: ObjectRecord
+    ) -> ObjectResult:
+        asked_s = monotonic()
+        try:
+            found = await mount.store.head(request.key, unless=validator_of_record(record))
+        except KeyNotFound:
+            await self.commit(request.mount_id, request.key, None, known, asked_s=asked_s)
+            self.drop_blocks(record)
+            raise
+        if found is not None and is_same(record, found):
+            found = None
+        if found is None:
+            if (
+                mount.info.metadata_ttl_s == 0
+                and record.origin is not None
+                and record.origin.validated_ms > 0
+            ):
+                return _result(
+                    mount.info, known, record
+                )  # it is asked again at the next read, whatever stands there
+            return await self.commit(request.mount_id, request.key, record, known, asked_s=asked_s)
+        result = await self._found(mount, known, found, asked_s)
+        self.drop_blocks(record)
+        return result
+
+    async def _found(
+        self, mount: OpenMount, known: Known, found: OriginObject, asked_s: float
+    ) -> ObjectResult:
+        record = record_of(mount.info, found, self.block_size_bytes)
+        return await self.commit(mount.info.mount_id, found.key, record, known, asked_s=asked_s)
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        tasks = [*self._asking.values(), *self._telling]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+async def _open(mount: OpenMount, request: ResolveMounted) -> OpenedRead:
+    if request.read_offset < 0:
+        return await mount.store.open(request.key, -request.read_bytes, None)
+    length = None if request.read_bytes < 0 else request.read_bytes
+    return await mount.store.open(request.key, request.read_offset, length)
+
+
+def _result(mount: MountInfo, known: Known, record: ObjectRecord) -> ObjectResult:
+    return ObjectResult(
+        record=record, row_version=known.version, bucket_owner=mount.owner, mount_id=mount.mount_id
+    )

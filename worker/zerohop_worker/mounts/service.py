@@ -1,0 +1,120 @@
+"""The requests of `zerohop.rpc.origin_api`, each handed to the part that does it."""
+
+from __future__ import annotations
+
+from zerohop.client.worker_links import WorkerLinks
+from zerohop.model import mount_of
+from zerohop.rpc.call import Call
+from zerohop.rpc.master_api import Empty, GetMount, MountSecrets, ObjectPage
+from zerohop.rpc.origin_api import (
+    CheckOrigin,
+    CommitStaged,
+    CopyMounted,
+    DeleteMounted,
+    DiscardStaged,
+    DropMount,
+    ListMounted,
+    MountedTags,
+    PersistMounted,
+    ReadMountedTags,
+    ResolveMounted,
+    StageMounted,
+    WriteMountedTags,
+)
+from zerohop.rpc.server import RpcServer
+from zerohop_worker.block_store import BlockStore
+from zerohop_worker.mounts.changes import Changes
+from zerohop_worker.mounts.listing import MountedListing
+from zerohop_worker.mounts.local_bytes import LocalBytes
+from zerohop_worker.mounts.owner import Master, Owner
+from zerohop_worker.mounts.reading import MountedReading
+from zerohop_worker.mounts.registry import OpenOrigin, Registry
+from zerohop_worker.mounts.runs import Runs
+from zerohop_worker.mounts.sources import MountedSources
+from zerohop_worker.mounts.staging import StagedWrites
+from zerohop_worker.peers import Peers
+
+__all__ = ["Mounts"]
+
+
+class Mounts:
+    """All that a worker has to do with mounts. `attach` it to the master before it serves."""
+
+    def __init__(self, store: BlockStore, peers: Peers, links: WorkerLinks, open_origin: OpenOrigin) -> None:
+        self._store = store
+        self.registry = Registry(self._ask_mount, open_origin)
+        self.runs = Runs(store, MountedSources(self.registry, peers))
+        self.reading = MountedReading(store, self.runs)
+        self.owner = Owner(self.registry, self.runs, store)
+        self.writes = StagedWrites(store)
+        self._listing = MountedListing(self.owner)
+        self._changes = Changes(self.owner, self.writes, LocalBytes(self.owner, links))
+
+    def attach(self, master: Master) -> None:
+        """`master` is where the mounts stand, and what is known of their objects."""
+        self.owner.master = master
+
+    async def _ask_mount(self, mount_id: bytes) -> MountSecrets:
+        return await self.owner.call(GetMount(mount_id=mount_id))
+
+    def serve(self, server: RpcServer) -> None:
+        """Registers the handlers."""
+        owner, changes = self.owner, self._changes
+        server.register(CheckOrigin, self.check_origin)
+        server.register_sync(DropMount, self.drop_mount)
+        server.register(ResolveMounted, lambda request, _call: owner.resolve(request))
+        server.register(ListMounted, self.list_mounted)
+        server.register_stream_in(StageMounted, changes.stage)
+        server.register(CommitStaged, lambda request, _call: changes.commit(request))
+        server.register_sync(DiscardStaged, self.discard_staged)
+        server.register(PersistMounted, lambda request, _call: changes.persist(request))
+        server.register(DeleteMounted, lambda request, _call: changes.delete(request))
+        server.register(CopyMounted, lambda request, _call: changes.copy(request))
+        server.register(ReadMountedTags, self.read_tags)
+        server.register(WriteMountedTags, self.write_tags)
+
+    async def check_origin(self, request: CheckOrigin, _call: Call) -> Empty:
+        """See `CheckOrigin`."""
+        store = await self.registry.store_of(request.mount, request.secrets)
+        try:
+            await store.check()
+        finally:
+            await store.close()
+        return Empty()
+
+    def drop_mount(self, request: DropMount, _call: Call) -> Empty:
+        """See `DropMount`."""
+        self.registry.drop(request.mount_id)
+        if request.blocks:
+            index = self._store.index
+            for content in [one for one in index.contents() if mount_of(one) == request.mount_id]:
+                index.drop_content(content)
+            self._store.settle()
+        return Empty()
+
+    async def list_mounted(self, request: ListMounted, _call: Call) -> ObjectPage:
+        """See `ListMounted`."""
+        return await self._listing.page(request)
+
+    def discard_staged(self, request: DiscardStaged, _call: Call) -> Empty:
+        """See `DiscardStaged`."""
+        self.writes.discard(request.tokens)
+        return Empty()
+
+    async def read_tags(self, request: ReadMountedTags, _call: Call) -> MountedTags:
+        """See `ReadMountedTags`."""
+        mount = await self.registry.get(request.mount_id)
+        return MountedTags(tags=await mount.store.tags(request.key))
+
+    async def write_tags(self, request: WriteMountedTags, _call: Call) -> Empty:
+        """See `WriteMountedTags`."""
+        mount = await self.registry.get(request.mount_id)
+        await mount.store.set_tags(request.key, request.tags)
+        return Empty()
+
+    async def close(self) -> None:
+        """Ends what is under way, and closes the origins."""
+        await self.runs.stop()
+        await self.owner.close()
+        await self.writes.close()
+        await self.registry.close()
