@@ -133,7 +133,8 @@ async def mutate(
         raise InvalidRequest(f"a mutation id has {MUTATION_ID_BYTES} bytes, not {len(mutation)}")
     held: list[Hashable] = []
     try:
-        for turn in sorted(set(turns), key=repr):  # one order for all, so that nobody waits in a circle
+        # One order for all, so that nobody waits in a circle.
+        for turn in turns if len(turns) == 1 else sorted(set(turns), key=repr):
             await locks.acquire(turn)
             held.append(turn)
         return await _attempt(store, request, mutation, body)

@@ -29,14 +29,14 @@ def test_it_agrees_with_the_database_through_any_course_of_commits(
         if step == "begin":
             puts = [(key, b"%d" % number) for key in sorted(keys)[1:]]
             begun.append(Commit(puts=puts, deletes=sorted(keys)[:1]))
-            cache.begin(begun[-1])
+            cache.begin(begun[-1].written_keys())
         elif step == "apply" and applied < len(begun):
             database |= {key: Row(key, value, number) for key, value in begun[applied].puts}
             for key in begun[applied].deletes:
                 database.pop(key, None)
             applied += 1
         elif step == "end" and applied:
-            cache.end(begun.pop(0))
+            cache.end(begun.pop(0).written_keys())
             applied -= 1
         else:
             for key in keys:

@@ -60,6 +60,7 @@ class RpcServer:
         self.handlers: dict[type, UnaryHandler] = {}
         self.stream_in_handlers: dict[type, StreamInHandler] = {}
         self.stream_out_handlers: dict[type, StreamOutHandler] = {}
+        self.task_names: dict[type, str] = {}  # of the handlers that run as tasks
         self._ssl = ssl_context
         self._plaintext_allowed = plaintext_allowed
         self._max_connections = max_connections
@@ -100,6 +101,7 @@ class RpcServer:
 
     def _add(self, request_class: type[Request[Any]]) -> None:
         response_type(request_class)
+        self.task_names[request_class] = f"{self.name} {request_class.__name__}"
         self.messages.add(request_class)
 
     # Listening
@@ -170,8 +172,9 @@ class RpcServer:
             raise PeerUnavailable(f"{self.name} is shutting down")
         if running_on_connection >= self._max_calls_per_connection or self._calls >= self._max_calls:
             raise Overloaded(f"{self.name} is at its limit of concurrent calls")
+        if not self._calls:
+            self._idle.clear()
         self._calls += 1
-        self._idle.clear()
 
     def end_call(self) -> None:
         """A counted call is over."""

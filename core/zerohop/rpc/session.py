@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from zerohop.rpc.message import encode, encode_error
 from zerohop.rpc.wire import HANDSHAKE_TIMEOUT_S, Wire, total_of
 
 if TYPE_CHECKING:
+    from zerohop.metrics import CallsOfOperation
     from zerohop.rpc.server import RpcServer, StreamInHandler, StreamOutHandler, SyncHandler, UnaryHandler
 
 __all__ = ["Session"]
@@ -181,10 +183,9 @@ class Session(Wire):
                 call_id, request, Call(self.peer, timeout_s, now), self._server.handlers[kind]
             )
             self._deadlines.add(call_id, now + timeout_s)
-        task = self._loop.create_task(work, name=f"{self._server.name} {kind.__name__}")
+        task = self._loop.create_task(work, name=self._server.task_names[kind])
         self._running[call_id] = RunningCall(task, body)
-        calls, started_s = self._calls[kind], perf_counter()
-        task.add_done_callback(lambda done: calls.ended(started_s, self._finish(call_id, done)))
+        task.add_done_callback(partial(self._finish, call_id, self._calls[kind], perf_counter()))
 
     def _resume_body(self) -> None:
         if not self.write_paused and not self.transport.is_closing():
@@ -215,8 +216,13 @@ class Session(Wire):
             call.expired = True
             call.task.cancel()
 
-    def _finish(self, call_id: int, task: asyncio.Task[None]) -> BaseException | None:
-        """Every task ends here: its error is answered, its place is free again. Returns what it failed of."""
+    def _finish(
+        self, call_id: int, calls: CallsOfOperation, started_s: float, task: asyncio.Task[None]
+    ) -> None:
+        """Every task ends here: its error is answered, its place is free again."""
+        calls.ended(started_s, self._failure(call_id, task))
+
+    def _failure(self, call_id: int, task: asyncio.Task[None]) -> BaseException | None:
         call = self._running.pop(call_id)
         self._deadlines.discard(call_id)
         self._server.end_call()

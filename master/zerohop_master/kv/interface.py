@@ -51,16 +51,14 @@ class Group(msgspec.Struct, frozen=True, gc=False):
     row: Row | None
 
 
-@dataclass(frozen=True, slots=True)
-class RowIs:
+class RowIs(msgspec.Struct, frozen=True, gc=False):
     """Condition: the row `key` has `version`; version 0 means that it is absent."""
 
     key: bytes
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class RangeEmpty:
+class RangeEmpty(msgspec.Struct, frozen=True, gc=False):
     """Condition: no row lies in [start, end), rows of this commit's own deletes aside."""
 
     start: bytes
@@ -70,13 +68,16 @@ class RangeEmpty:
 Condition = RowIs | RangeEmpty
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """What one atomic commit reads, writes and removes. A key stands at most once in puts and deletes together."""
 
     conditions: Sequence[Condition] = ()
     puts: Sequence[tuple[bytes, bytes]] = ()
     deletes: Sequence[bytes] = ()
+
+    def written_keys(self) -> list[bytes]:
+        """The keys of puts and deletes."""
+        return [*(key for key, _ in self.puts), *self.deletes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ __all__ = [
     "MAX_COMMIT_ITEMS",
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
+    "checked_keys",
     "checked_size",
     "prefix_end",
 ]
@@ -27,7 +28,7 @@ _AFTER_ALL_KEYS = b"\xff" * (MAX_KEY_BYTES + 1)
 
 
 def checked_size(commit: Commit) -> int:
-    """The bytes that `commit` carries. Raises `TooLarge`, and `ValueError` when a key is written twice."""
+    """The bytes that `commit` carries. Raises `TooLarge`."""
     items = len(commit.conditions) + len(commit.puts) + len(commit.deletes)
     if items > MAX_COMMIT_ITEMS:
         raise TooLarge(f"a commit has at most {MAX_COMMIT_ITEMS} conditions, puts and deletes, not {items}")
@@ -41,7 +42,6 @@ def checked_size(commit: Commit) -> int:
     size_bytes += sum(map(len, commit.deletes))
     if size_bytes > MAX_COMMIT_BYTES:
         raise TooLarge(f"a commit has at most {MAX_COMMIT_BYTES} bytes, not {size_bytes}")
-    _refuse_repeated_keys(commit)
     return size_bytes
 
 
@@ -53,8 +53,9 @@ def prefix_end(prefix: bytes) -> bytes:
     return stripped[:-1] + bytes([stripped[-1] + 1])
 
 
-def _refuse_repeated_keys(commit: Commit) -> None:
-    written = {key for key, _ in commit.puts}
-    written.update(commit.deletes)
-    if len(written) != len(commit.puts) + len(commit.deletes):
+def checked_keys(commit: Commit) -> list[bytes]:
+    """The keys that `commit` writes. Raises `ValueError` when one is written twice."""
+    written = commit.written_keys()
+    if len(set(written)) != len(written):
         raise ValueError("a key stands more than once in the puts and deletes of a commit")
+    return written

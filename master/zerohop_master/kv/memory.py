@@ -14,7 +14,7 @@ from zerohop.errors import Conflict, StoreFailed
 from zerohop_master.kv.groups import collect_groups
 from zerohop_master.kv.interface import Commit, Condition, Group, KvCounters, Lease, Row, RowIs
 from zerohop_master.kv.leases import take_lease
-from zerohop_master.kv.limits import checked_size
+from zerohop_master.kv.limits import checked_keys, checked_size
 from zerohop_master.kv.watches import WatchHub
 
 __all__ = ["FaultPoint", "MemoryStore"]
@@ -98,6 +98,7 @@ class MemoryStore:
         """See `KeyValueStore.commit`."""
         self._check_open()
         checked_size(commit)
+        checked_keys(commit)
         await asyncio.sleep(0)
         if self.before_commit is not None:
             await self.before_commit(commit)
@@ -158,7 +159,7 @@ class MemoryStore:
             self._rows.pop(key, None)
         self.counters.commits += 1
         self.counters.groups += 1
-        self._watches.touched([*(key for key, _ in commit.puts), *commit.deletes])
+        self._watches.touched(commit.written_keys())
         return self._last_commit
 
     def _holds(self, condition: Condition, commit: Commit) -> bool:

@@ -7,10 +7,10 @@ round 1,000 objects, fell to a third (67 us before, 22 after, two clusters inter
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable
 
-from zerohop_master.kv.interface import Commit, Row
+from zerohop_master.kv.interface import Row
 
 __all__ = ["RowCache"]
 
@@ -29,7 +29,7 @@ class RowCache:
         self._max_bytes = max_bytes
         self._rows: OrderedDict[bytes, Row] = OrderedDict()
         self._size_bytes = 0
-        self._in_flight: Counter[bytes] = Counter()
+        self._in_flight: dict[bytes, int] = {}  # commits that write a key; a Counter is four times slower
 
     def get(self, key: bytes) -> Row | None:
         """The row, or None when it is not here."""
@@ -47,32 +47,28 @@ class RowCache:
         while self._size_bytes > self._max_bytes:
             self._size_bytes -= _size_bytes(self._rows.popitem(last=False)[1])
 
-    def begin(self, commit: Commit) -> None:
-        """The commit is handed over: from now on, its rows are read from the database."""
-        for key in _written(commit):
-            self._in_flight[key] += 1
+    def begin(self, keys: Iterable[bytes]) -> None:
+        """A commit that writes these is handed over: from now on, its rows are read from the database."""
+        in_flight = self._in_flight
+        for key in keys:
+            in_flight[key] = in_flight.get(key, 0) + 1
             row = self._rows.pop(key, None)
             if row is not None:
                 self._size_bytes -= _size_bytes(row)
 
-    def end(self, commit: Commit) -> None:
+    def end(self, keys: Iterable[bytes]) -> None:
         """Whatever became of the commit, the database does not change by it any more."""
-        for key in _written(commit):
-            if self._in_flight[key] == 1:
-                del self._in_flight[key]
-            else:
-                self._in_flight[key] -= 1
+        in_flight = self._in_flight
+        for key in keys:
+            commits = in_flight.pop(key) - 1
+            if commits:
+                in_flight[key] = commits
 
     def check_invariants(self) -> None:
         """For tests."""
         assert self._size_bytes == sum(_size_bytes(row) for row in self._rows.values())
         assert self._size_bytes <= self._max_bytes
         assert not self._in_flight.keys() & self._rows.keys()
-
-
-def _written(commit: Commit) -> Iterable[bytes]:
-    yield from (key for key, _ in commit.puts)
-    yield from commit.deletes
 
 
 def _size_bytes(row: Row) -> int:

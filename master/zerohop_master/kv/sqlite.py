@@ -18,7 +18,7 @@ from zerohop.errors import Conflict, Overloaded, StoreFailed
 from zerohop_master.kv.groups import collect_groups
 from zerohop_master.kv.interface import Commit, Group, KvCounters, Lease, Row
 from zerohop_master.kv.leases import take_lease
-from zerohop_master.kv.limits import checked_size
+from zerohop_master.kv.limits import checked_keys, checked_size
 from zerohop_master.kv.row_cache import RowCache
 from zerohop_master.kv.sqlite_file import Database, copy_database, open_database
 from zerohop_master.kv.sqlite_writer import Outcome, Submission, Writer
@@ -160,13 +160,13 @@ class SqliteStore:
     async def commit(self, commit: Commit) -> int:
         """See `KeyValueStore.commit`."""
         self._check_open()
-        size_bytes = checked_size(commit)
+        size_bytes, keys = checked_size(commit), checked_keys(commit)
         if self._pending_commits >= _MAX_PENDING_COMMITS or self._pending_bytes >= _MAX_PENDING_BYTES:
             raise Overloaded("too many commits wait for the metadata store")
-        submission = Submission(commit, size_bytes, self._loop.create_future())
+        submission = Submission(commit, keys, size_bytes, self._loop.create_future())
         self._pending_commits += 1
         self._pending_bytes += size_bytes
-        self._cache.begin(commit)
+        self._cache.begin(keys)
         if not self._gathered:
             self._loop.call_soon(self._hand_over)
         self._gathered.append(submission)
@@ -254,11 +254,11 @@ class SqliteStore:
         for submission, outcome in zip(group, outcomes, strict=True):
             self._pending_commits -= 1
             self._pending_bytes -= submission.size_bytes
-            commit, future = submission.commit, submission.future
-            self._cache.end(commit)
+            future = submission.future
+            self._cache.end(submission.keys)
             if isinstance(outcome, int):
                 self.counters.commits += 1
-                self._watches.touched([*(key for key, _ in commit.puts), *commit.deletes])
+                self._watches.touched(submission.keys)
                 if not future.done():
                     future.set_result(outcome)
             else:

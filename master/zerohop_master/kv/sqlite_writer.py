@@ -39,6 +39,7 @@ class Submission:
     """A commit on its way. The writer only hands `future` back; it belongs to the loop's thread."""
 
     commit: Commit
+    keys: list[bytes]  # that it writes
     size_bytes: int
     future: asyncio.Future[int]
 
