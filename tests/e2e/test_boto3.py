@@ -229,6 +229,9 @@ def test_errors_are_those_of_s3(s3: S3Client, bucket: str) -> None:
     assert status_of(error) == (400, "BadDigest")
     with pytest.raises(ClientError) as error:
         s3.get_bucket_policy(Bucket=bucket)
+    assert status_of(error) == (404, "NoSuchBucketPolicy")
+    with pytest.raises(ClientError) as error:
+        s3.put_bucket_accelerate_configuration(Bucket=bucket, AccelerateConfiguration={"Status": "Enabled"})
     assert status_of(error) == (501, "NotImplemented")
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
 
