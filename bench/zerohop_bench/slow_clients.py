@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-__all__ = ["Crowd", "SlowClients", "measure"]
+__all__ = ["Crowd", "SlowClients", "allow_descriptors", "measure"]
 
 _BUCKET: Final = "bench-slow-clients"
 _SMALL_BYTES: Final = 4096
@@ -58,7 +58,7 @@ class SlowClients(NamedTuple):
 
 def measure(address: tuple[str, int], crowd: Crowd, *, seconds: float) -> SlowClients:
     """Read a small object one request after the other, alone, then in the crowd. Raises OSError, ValueError."""
-    _allow_descriptors(2 * (crowd.slow_readers + crowd.idle) + 256)
+    allow_descriptors(2 * (crowd.slow_readers + crowd.idle) + 256)
     with _connection(address) as client:
         _exchange(client, f"PUT /{_BUCKET}", b"")
         _exchange(client, f"PUT /{_BUCKET}/small", os.urandom(_SMALL_BYTES))
@@ -85,7 +85,8 @@ def measure(address: tuple[str, int], crowd: Crowd, *, seconds: float) -> SlowCl
     )
 
 
-def _allow_descriptors(count: int) -> None:
+def allow_descriptors(count: int) -> None:
+    """Lets this process open so many, as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < count:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))

@@ -1,4 +1,4 @@
-"""`zerohop bench`: what the proxy costs."""
+"""`zerohop bench`: what the proxy costs, and how the cluster compares."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 import uvloop
 
+from zerohop.cli.bench_all import all_lines, build_minio, guard, peers
 from zerohop.cli.bench_cluster import BenchCluster, bench_cluster
-from zerohop.cli.bench_peers import peers
 from zerohop.cli.bench_slow_clients import slow_clients
 from zerohop.cli.cluster_options import as_json
 from zerohop.errors import InvalidRequest, PeerUnavailable
@@ -28,8 +28,8 @@ def bench() -> None:
     """Measure this cluster on this machine."""
 
 
-bench.add_command(peers)
-bench.add_command(slow_clients)
+for _command in (all_lines, peers, guard, slow_clients, build_minio):
+    bench.add_command(_command)
 
 
 @bench.command()
