@@ -106,9 +106,7 @@ class Housekeeping:
             await self._sweep_all(lease)
 
     async def _sweep_all(self, lease: Lease) -> None:
-        for _ in range(_MAX_BATCHES):
-            if not await self._sweep.drop_results(lease, self._namespace.now_ms()):
-                break
+        await self._sweep.drop_results(lease, self._namespace.now_ms(), self._clock.monotonic_s())
         is_complete = True
         for worker in self._workers.membership.live():
             live = self._workers.membership.live()

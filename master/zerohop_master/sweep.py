@@ -8,6 +8,7 @@ deleted. The tombstone stays for a day and goes the way of all dead contents.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,12 +22,19 @@ from zerohop_master.rows import CONTENT, ContentState
 from zerohop_master.transaction import Transaction, commit_internally
 from zerohop_master.worker_calls import ContentStore
 
-__all__ = ["Sweep"]
+__all__ = ["CommitAges", "Sweep"]
 
 _log = logging.getLogger(__name__)
 _TOMBSTONE_MS: Final = 24 * 3600 * 1000
 _RESULTS_KEPT_MS: Final = 3600 * 1000
 _BATCH: Final = 2000
+_MAX_BATCHES: Final = 100
+"""In one sweep: the next one goes on."""
+_SETTLED_S: Final = 15 * 60.0
+"""Many times as long as anybody repeats a mutation whose outcome he does not know."""
+_MARK_EVERY_S: Final = 60.0
+_MAX_MARKS: Final = 30
+"""More than are made in that time, so that one that is old enough is always among them."""
 
 
 class Sweep:
@@ -35,6 +43,7 @@ class Sweep:
     def __init__(self, namespace: Namespace, contents: ContentStore) -> None:
         self._namespace = namespace
         self._contents = contents
+        self._results = CommitAges()
 
     async def sweep_worker(self, lease: Lease, worker: WorkerInfo, workers: Sequence[WorkerInfo]) -> int:
         """Goes through everything that `worker` lists; answers how many orphans were deleted.
@@ -79,15 +88,50 @@ class Sweep:
 
         return await commit_internally(self._namespace.store, body) if contents else []
 
-    async def drop_results(self, lease: Lease, now_ms: int) -> int:
-        """Removes one batch of mutation results that are an hour old, by the clock of the mutation's maker."""
-        before = max(0, now_ms - _RESULTS_KEPT_MS).to_bytes(6, "big")
+    async def drop_results(self, lease: Lease, now_ms: int, now_s: float) -> None:
+        """Removes results of mutations that nobody sends again.
 
-        async def body(transaction: Transaction) -> int:
+        They are ordered by the clocks of their makers, and an hour old by these. Wall clocks jump, and a result that is
+        gone too early lets a mutation happen twice: so the number of its commit must be of long ago as well. `now_s` is
+        on this master's monotonic clock.
+        """
+        settled = self._results.settled(now_s)
+        before = keys.mutation(max(0, now_ms - _RESULTS_KEPT_MS).to_bytes(6, "big"))
+        start = keys.MUTATIONS
+        last = 0
+        for _ in range(_MAX_BATCHES):
+            rows = await self._namespace.store.scan(start, before, limit=_BATCH)
+            if not rows:
+                break
+            await self._drop(lease, [row.key for row in rows if row.version <= settled])
+            last = max(last, *(row.version for row in rows))
+            start = rows[-1].key + b"\0"
+        self._results.saw(last, now_s)
+
+    async def _drop(self, lease: Lease, results: Sequence[bytes]) -> None:
+        async def body(transaction: Transaction) -> None:
             await transaction.hold(lease)
-            rows = await transaction.scan(keys.MUTATIONS, keys.mutation(before), limit=_BATCH)
-            for row in rows:
-                transaction.delete(row.key)
-            return len(rows)
+            for row_key in results:
+                transaction.delete(row_key)
 
-        return await commit_internally(self._namespace.store, body)
+        if results:
+            await commit_internally(self._namespace.store, body)
+
+
+class CommitAges:
+    """Which commits were made a quarter of an hour ago or earlier: a state machine without I/O.
+
+    A restarted master knows nothing of the time before it, so it answers nothing in its first quarter of an hour.
+    """
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque(maxlen=_MAX_MARKS)
+
+    def saw(self, version: int, now_s: float) -> None:
+        """The commit of this number has been made by now."""
+        if not self._seen or now_s - self._seen[-1][0] >= _MARK_EVERY_S:
+            self._seen.append((now_s, version))
+
+    def settled(self, now_s: float) -> int:
+        """The last number that is known to be so old; 0 for none."""
+        return max((seen for at_s, seen in self._seen if now_s - at_s >= _SETTLED_S), default=0)
