@@ -77,6 +77,7 @@ def _short_reads(
         m.GetUsersById: users.by_id,
         m.WorkerHeartbeat: workers.heartbeat,
         m.ProxyHeartbeat: cluster.proxy_heartbeat,
+        m.ProxyGoodbye: cluster.proxy_goodbye,
         m.GetClusterView: cluster.view,
     }
 

@@ -7,7 +7,15 @@ from typing import Final
 from zerohop import __version__
 from zerohop.clock import Clock
 from zerohop.errors import AccessDenied
-from zerohop.rpc.master_api import ClusterReport, ClusterView, GetClusterView, GetReport, ProxyHeartbeat
+from zerohop.rpc.master_api import (
+    ClusterReport,
+    ClusterView,
+    Empty,
+    GetClusterView,
+    GetReport,
+    ProxyGoodbye,
+    ProxyHeartbeat,
+)
 from zerohop_master import keys
 from zerohop_master.namespace import Namespace
 from zerohop_master.proxies import Readers
@@ -49,6 +57,11 @@ class Cluster:
         """See `ProxyHeartbeat`."""
         self.readers.heard(request, self._clock.monotonic_s(), self._namespace.now_ms())
         return await self._view()
+
+    async def proxy_goodbye(self, request: ProxyGoodbye) -> Empty:
+        """See `ProxyGoodbye`."""
+        self.readers.left(request.proxy_id)
+        return Empty()
 
     async def view(self, _request: GetClusterView) -> ClusterView:
         """See `GetClusterView`."""

@@ -42,6 +42,10 @@ class Readers:
         )
         self._readers[beat.proxy_id] = _Reader(info, now_s, now_ms - max(0, beat.oldest_read_ms))
 
+    def left(self, proxy_id: str) -> None:
+        """It has ended, in an orderly way, and its reads with it."""
+        self._readers.pop(proxy_id, None)
+
     def expire(self, now_s: float) -> None:
         """Forgets those that were silent for too long: they abort their reads by themselves."""
         for proxy_id, reader in list(self._readers.items()):

@@ -17,7 +17,7 @@ from zerohop.host import host_id
 from zerohop.model import ClusterSettings, WorkerInfo, block_size_of, content_id
 from zerohop.rpc.call import Call, StreamInCall, StreamOutCall
 from zerohop.rpc.descriptors import DescriptorServer, Holder
-from zerohop.rpc.master_api import ClusterView, Empty, GetClusterView, ProxyHeartbeat
+from zerohop.rpc.master_api import ClusterView, Empty, GetClusterView, ProxyGoodbye, ProxyHeartbeat
 from zerohop.rpc.server import RpcServer
 from zerohop.rpc.worker_api import (
     BlockHandle,
@@ -202,6 +202,7 @@ class ViewMaster:
         self.workers: list[StoreWorker] = []
         self.beats: list[ProxyHeartbeat] = []
         self.beat = asyncio.Event()
+        self.left: list[str] = []
         self.handlers: dict[type, Callable[[Any, Call], Awaitable[object]]] = {}
         self._server: RpcServer | None = None
 
@@ -213,6 +214,7 @@ class ViewMaster:
         server = RpcServer("master")
         server.register(ProxyHeartbeat, self._beat)
         server.register(GetClusterView, self._view)
+        server.register(ProxyGoodbye, self._goodbye)
         for request_class, handler in self.handlers.items():
             server.register(request_class, handler)
         await server.listen(self.address)
@@ -227,6 +229,10 @@ class ViewMaster:
         self.beats.append(request)
         self.beat.set()
         return self.view()
+
+    async def _goodbye(self, request: ProxyGoodbye, _call: Call) -> Empty:
+        self.left.append(request.proxy_id)
+        return Empty()
 
     async def _view(self, _request: GetClusterView, _call: Call) -> ClusterView:
         return self.view()

@@ -26,3 +26,12 @@ def test_the_oldest_read_of_any_live_reader_counts() -> None:
     readers.expire(15.6)
     assert [proxy.proxy_id for proxy in readers.proxies()] == ["p1"]
     assert readers.oldest_read_ms(15.6, 15_600) == 11_000
+
+
+def test_a_reader_that_says_good_bye_is_gone_at_once() -> None:
+    readers = Readers(5.0, now_s=0.0)
+    readers.heard(beat("p1", oldest_read_ms=9000), 10.0, 10_000)
+    readers.left("p1")
+    readers.left("p1")
+    assert readers.proxies() == ()
+    assert readers.oldest_read_ms(11.0, 11_000) == 11_000

@@ -19,7 +19,7 @@ from zerohop.client.reads import ReadsInFlight
 from zerohop.client.worker_links import WorkerLinks
 from zerohop.client.writers import ContentWriters
 from zerohop.errors import ZerohopError
-from zerohop.rpc.master_api import ClusterView, GetClusterView, ProxyHeartbeat
+from zerohop.rpc.master_api import ClusterView, GetClusterView, ProxyGoodbye, ProxyHeartbeat
 from zerohop.rpc.message import Request
 
 __all__ = ["ClusterClient"]
@@ -27,6 +27,9 @@ __all__ = ["ClusterClient"]
 R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
+
+_GOODBYE_S = 1.0
+"""A master that takes longer to hear a good-bye finds out by itself; the process that ends should not hang on it."""
 
 
 class ClusterClient:
@@ -168,12 +171,14 @@ class ClusterClient:
                 reachable = True
 
     async def close(self) -> None:
-        """Closes connections and descriptors. Idempotent."""
+        """Closes connections and descriptors, and says good-bye. Idempotent."""
         if self._beating is not None:
             self._beating.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._beating
             self._beating = None
+            with contextlib.suppress(ZerohopError):  # not heard, it counts as lost in some seconds
+                await self._master.call(ProxyGoodbye(proxy_id=self._identity), timeout_s=_GOODBYE_S)
         await self.blocks.close()
         await self.workers.close()
         await self._master.close()

@@ -11,6 +11,7 @@ __all__ = [
     "ClusterView",
     "GetClusterView",
     "GetReport",
+    "ProxyGoodbye",
     "ProxyHeartbeat",
     "ProxyInfo",
     "RegisterWorker",
@@ -82,6 +83,12 @@ class ProxyHeartbeat(Request[ClusterView], tag="proxy_heartbeat", kw_only=True):
     version: str
     oldest_read_ms: int = 0
     admin_address: str = ""
+
+
+class ProxyGoodbye(Request[Empty], tag="proxy_goodbye", kw_only=True):
+    """The sender of these heartbeats ends: it holds no read any more. Unknown ones are skipped."""
+
+    proxy_id: str
 
 
 class GetClusterView(Request[ClusterView], tag="get_cluster_view", kw_only=True):
