@@ -125,6 +125,7 @@ def _others(
         m.SyncMount: mounts.sync,
         m.RegisterWorker: workers.register,
         m.UnregisterWorker: workers.unregister,
+        m.ForgetWorker: workers.forget,
         m.GetReport: cluster.report,
     }
 

@@ -54,6 +54,7 @@ __all__ = [
     "escaped_text",
     "first_index_of",
     "inline_data",
+    "is_part_owner",
     "local_object",
     "local_objects",
     "manifest_rows",
@@ -61,6 +62,7 @@ __all__ = [
     "mount_generation",
     "mutation",
     "node",
+    "object_of_owner",
     "object_owner",
     "object_row",
     "objects",
@@ -77,6 +79,7 @@ __all__ = [
     "unpersisted_of",
     "upload",
     "upload_id_of",
+    "upload_of_part_owner",
     "uploads",
     "user_by_access_key",
     "user_by_canonical_id",
@@ -231,6 +234,21 @@ def object_owner(bucket_id: bytes, key: str, sequence: int) -> bytes:
 def part_owner(upload_id: bytes, number: int) -> bytes:
     """A part as the owner of a reference: of an upload, and later of the manifest that the upload became."""
     return b"p" + upload_id + number.to_bytes(4, "big")
+
+
+def object_of_owner(owner: bytes) -> tuple[bytes, str]:
+    """Bucket id and key of an owner that is an object version."""
+    return owner[1:9], unescape(owner[9:])[0]
+
+
+def is_part_owner(owner: bytes) -> bool:
+    """Whether the owner of a reference is a part."""
+    return owner[:1] == b"p"
+
+
+def upload_of_part_owner(owner: bytes) -> tuple[bytes, int]:
+    """Id of the upload, and the number, of an owner that is a part."""
+    return owner[1:-4], int.from_bytes(owner[-4:], "big")
 
 
 def deletion(time_ms: int, content: bytes) -> bytes:

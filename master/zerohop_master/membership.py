@@ -3,6 +3,8 @@
     unknown --registered--> live --silent for lost_after_s--> lost --registered--> live (a new session)
                              |  --good-bye--> left --registered--> live
 
+A worker that is not live can be forgotten: it is unknown then.
+
 A restarted master starts with every registration of the store as live and just heard: so it declares nobody lost
 before a whole detection interval has passed, and a heartbeat of the session that is registered is all that a worker
 needs to stay. Time is that of a monotonic clock, in seconds; `last_heard_ms` is told to people only.
@@ -84,6 +86,21 @@ class Membership:
             member.live = False
             member.node = msgspec.structs.replace(member.node, left=True)
 
+    def forget(self, worker_id: str) -> None:
+        """It is not expected back; should it come all the same, it is a new one."""
+        if self._members.pop(worker_id, None) is not None:
+            self.view_version += 1
+
+    def is_live(self, worker_id: str) -> bool:
+        """Whether proxies may use it."""
+        member = self._members.get(worker_id)
+        return member is not None and member.live
+
+    def is_member(self, worker_id: str) -> bool:
+        """Whether it is live, or lost and expected back."""
+        member = self._members.get(worker_id)
+        return member is not None and _is_expected(member)
+
     def expire(self, now_s: float) -> list[str]:
         """Gives up those that were silent for too long; answers their ids."""
         lost = [
@@ -102,11 +119,15 @@ class Membership:
 
     def count(self) -> int:
         """How many workers are live or lost, and so expected back; those that said good-bye are not."""
-        return sum(member.live or not member.node.left for member in self._members.values())
+        return sum(map(_is_expected, self._members.values()))
 
     def live(self) -> tuple[WorkerInfo, ...]:
         """The workers that proxies may use, by id."""
         return tuple(worker for worker in self.workers() if worker.live)
+
+
+def _is_expected(member: _Member) -> bool:
+    return member.live or not member.node.left
 
 
 def _info(member: _Member) -> WorkerInfo:

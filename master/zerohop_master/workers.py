@@ -10,8 +10,17 @@ import msgspec
 
 from zerohop.clock import Clock
 from zerohop.errors import ConfigError, InvalidRequest, SessionFenced
-from zerohop.rpc.master_api import Empty, RegisterWorker, UnregisterWorker, WorkerHeartbeat, WorkerRegistered
+from zerohop.rpc.master_api import (
+    Empty,
+    ForgetWorker,
+    RegisterWorker,
+    UnregisterWorker,
+    WorkerForgotten,
+    WorkerHeartbeat,
+    WorkerRegistered,
+)
 from zerohop_master import keys
+from zerohop_master.forgetting import forget_worker
 from zerohop_master.membership import Membership
 from zerohop_master.namespace import Namespace
 from zerohop_master.rows import NODE, STORE_FACTS, NodeRow
@@ -97,6 +106,10 @@ class Workers:
         self.membership.left(request.worker_id, request.session)
         _log.info("worker %s has left", request.worker_id)
         return Empty()
+
+    async def forget(self, request: ForgetWorker) -> WorkerForgotten:
+        """See `ForgetWorker`."""
+        return await forget_worker(self._namespace, self.membership, request)
 
     def expire(self) -> list[str]:
         """Gives up workers that were silent for too long; answers their ids."""

@@ -70,3 +70,20 @@ def test_lost_workers_belong_to_the_cluster_until_they_say_good_bye() -> None:
     assert ([worker.worker_id for worker in membership.live()], membership.count()) == (["w1"], 2)
     membership.left("w2", b"session1")
     assert membership.count() == 1
+
+
+def test_a_forgotten_worker_is_waited_for_no_more_and_may_come_back_as_a_new_one() -> None:
+    membership = Membership(5.0)
+    membership.registered(node(), (), 0.0, 0)
+    membership.registered(node("w2"), (), 0.0, 0)
+    membership.heard("w2", b"session1", (), 9.0, 9000)
+    assert membership.expire(9.0) == ["w1"]
+    assert (membership.is_live("w1"), membership.is_member("w1"), membership.count()) == (False, True, 2)
+    before = membership.view_version
+    membership.forget("w1")
+    assert (membership.is_member("w1"), membership.count()) == (False, 1)
+    assert membership.view_version > before
+    assert not membership.heard("w1", b"session1", (), 9.1, 9100)
+    membership.forget("w1")
+    membership.registered(node(session=b"session2"), (), 10.0, 10_000)
+    assert (membership.is_live("w1"), membership.count()) == (True, 2)

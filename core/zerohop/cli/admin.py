@@ -1,4 +1,4 @@
-"""`zerohop admin report`: the state of the cluster."""
+"""`zerohop admin`: the state of the cluster, and what is done about it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zerohop.cli.admin_top import top
 from zerohop.cli.cluster_options import as_json, on_cluster
 from zerohop.client.objects import ObjectClient
 from zerohop.model import ADMIN, TierUse, WorkerInfo
-from zerohop.rpc.master_api import ClusterReport, GetReport
+from zerohop.rpc.master_api import ClusterReport, ForgetWorker, GetReport, WorkerForgotten
 from zerohop.units import format_size
 
 __all__ = ["admin"]
@@ -36,6 +36,46 @@ async def report(objects: ObjectClient, json_output: bool) -> None:
         return
     for line in _lines(found):
         click.echo(line)
+
+
+@admin.command()
+@click.argument("worker_id")
+@click.option("--verbose", is_flag=True, help="List the objects that are lost.")
+@click.option("--json", "json_output", is_flag=True, help="Print JSON.")
+@on_cluster
+async def forget(objects: ObjectClient, worker_id: str, verbose: bool, json_output: bool) -> None:
+    """Forget the lost worker WORKER_ID, which will never return: nothing waits for it any more.
+
+    It no longer counts among the workers that `async_through` wants copies at. Objects that it alone held, and had not
+    brought to the under-store, are lost, and are counted; they stay listed until they are deleted or written anew. A
+    live worker is refused: stop it, and it leaves by itself.
+    """
+    found = await objects.client.call(ForgetWorker(caller=ADMIN, worker_id=worker_id), timeout_s=60.0)
+    if json_output:
+        click.echo(as_json(_loss(worker_id, found)))
+        return
+    click.echo(f"worker {worker_id} is forgotten")
+    if found.count:
+        contents = "1 content" if found.count == 1 else f"{found.count} contents"
+        click.echo(f"lost with it: {contents}, {format_size(found.size_bytes)}")
+    if verbose:
+        for content in found.lost:
+            for name in content.names or (f"content {content.content.hex()}",):
+                click.echo(f"  {format_size(content.length):>9}  {name}")
+        if found.count > len(found.lost):
+            click.echo(f"  and {found.count - len(found.lost)} more")
+
+
+def _loss(worker_id: str, found: WorkerForgotten) -> dict[str, object]:
+    return {
+        "worker": worker_id,
+        "lost_contents": found.count,
+        "lost_bytes": found.size_bytes,
+        "lost": [
+            {"content": one.content.hex(), "size_bytes": one.length, "objects": list(one.names)}
+            for one in found.lost
+        ],
+    }
 
 
 def _facts(found: ClusterReport) -> dict[str, object]:

@@ -9,13 +9,16 @@ from zerohop.rpc.message import Request
 __all__ = [
     "ClusterReport",
     "ClusterView",
+    "ForgetWorker",
     "GetClusterView",
     "GetReport",
+    "LostContent",
     "ProxyGoodbye",
     "ProxyHeartbeat",
     "ProxyInfo",
     "RegisterWorker",
     "UnregisterWorker",
+    "WorkerForgotten",
     "WorkerHeartbeat",
     "WorkerRegistered",
 ]
@@ -57,6 +60,33 @@ class UnregisterWorker(Request[Empty], tag="unregister_worker", kw_only=True):
 
     worker_id: str
     session: bytes
+
+
+class LostContent(Record, frozen=True):
+    """`names`: some of the objects (`bucket/key`) and uploads that it is part of."""
+
+    content: bytes
+    length: int
+    names: tuple[str, ...]
+
+
+class WorkerForgotten(Record, frozen=True):
+    """What is lost: how many contents and bytes (counted up to 100,000 contents), and the first thousand of them."""
+
+    count: int
+    size_bytes: int
+    lost: tuple[LostContent, ...]
+
+
+class ForgetWorker(Request[WorkerForgotten], tag="forget_worker", kw_only=True):
+    """A worker that was lost will not come back: it belongs to the cluster no more. Unpersisted contents that it alone
+    held are lost; their metadata stay.
+
+    Raises NotFound, InvalidRequest for a live worker, AccessDenied.
+    """
+
+    caller: Caller
+    worker_id: str
 
 
 class ClusterView(Record, frozen=True):
