@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Final
 
+from zerohop.rpc.body import HIGH_WATER_BYTES
 from zerohop.rpc.master_api import ObjectResult
 from zerohop_proxy.block_reads import IN_MEMORY, OpenSpan, open_spans, read_now, read_span, relay
 from zerohop_proxy.request import S3Request
@@ -95,6 +96,9 @@ async def _stream(
 ) -> None:
     async with aclosing(open_spans(request.cluster, found, start, stop)) as spans:
         first = await anext(spans)
+        held_bytes = sender_class.HELD_BYTES + (HIGH_WATER_BYTES if first.block is None else 0)
+        if held_bytes:
+            request.out.reserve(min(held_bytes, stop - start))
         async with sender_class(request.out, request.services.disk) as sender:
             await _send_span(request, sender, first, head)
             async for opened in spans:

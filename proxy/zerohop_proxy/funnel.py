@@ -80,7 +80,7 @@ class Funnel:
 
     @property
     def buffered_bytes(self) -> int:
-        """What requests hold in memory of bodies that cannot be passed on piece by piece."""
+        """What requests hold in memory of bodies, both ways."""
         return self._admission.buffers.total
 
     def begin_drain(self) -> None:

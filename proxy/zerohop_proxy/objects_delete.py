@@ -6,7 +6,7 @@ from zerohop.errors import KeyNotFound, ZerohopError, error_class
 from zerohop.rpc.master_api import DeleteObjects, DeleteOutcome, DeleteTarget, LookupObject, ObjectResult
 from zerohop_proxy import xml_out
 from zerohop_proxy.answer import Answer
-from zerohop_proxy.body_in import read_document
+from zerohop_proxy.body_in import parsed, read_document
 from zerohop_proxy.conditions import delete_condition, parse_http_date
 from zerohop_proxy.params import is_version_id, parse_version_id
 from zerohop_proxy.request import S3Request
@@ -50,7 +50,7 @@ async def delete_objects(request: S3Request) -> Answer:
     document, body = await read_document(request)
     if "content-md5" not in request.headers and not body.declared_algorithm:
         raise S3Error("InvalidRequest", "Missing required header for this request: Content-MD5")
-    wanted = parse_delete(document)
+    wanted = await parsed(request, parse_delete, document)
     outcomes: list[DeleteOutcome] = []
     targets: list[DeleteTarget] = []
     for item in wanted.objects:

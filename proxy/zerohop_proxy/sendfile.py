@@ -30,6 +30,9 @@ _BUFFERED_BYTES: Final = 256 * 1024
 class SocketSender:
     """Sends on a duplicate of the client's socket. `async with` it; `complete()` says that all has been sent."""
 
+    HELD_BYTES: Final = 0
+    """What it holds in this process of bytes that are on their way."""
+
     def __init__(self, out: Responder, disk: Executor) -> None:
         self._out = out
         self._disk = disk
@@ -120,6 +123,9 @@ class SocketSender:
 
 class TransportSender:
     """The same for a connection whose bytes must pass through the transport, as under TLS: buffered."""
+
+    HELD_BYTES: Final = _BUFFERED_BYTES + 512 * 1024
+    """A piece that has been read, and asyncio's limit for what is to be encrypted."""
 
     def __init__(self, out: Responder, disk: Executor) -> None:
         self._out = out

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
+
 from zerohop.errors import UploadNotFound
 from zerohop.model import PartRecord, UploadRecord, no_segment
 from zerohop.rpc.master_api import (
@@ -15,7 +18,7 @@ from zerohop.rpc.master_api import (
 )
 from zerohop_proxy import xml_out
 from zerohop_proxy.answer import Answer
-from zerohop_proxy.body_in import IncomingBody, read_document
+from zerohop_proxy.body_in import IncomingBody, parsed, read_document
 from zerohop_proxy.checksums import DEFAULT_ALGORITHM, header_name
 from zerohop_proxy.conditions import write_condition
 from zerohop_proxy.multipart_checksums import (
@@ -46,6 +49,8 @@ __all__ = [
 
 _MIN_PART_BYTES = 5 * 1024 * 1024  # S3 user guide, "Amazon S3 multipart upload limits"
 _COMPLETE_S = 60.0
+_COMBINED_ON_LOOP = 256
+"""Checksums of parts: 5 us each, and 10,000 of them shall not hold up other requests."""
 
 
 async def find_upload(request: S3Request, upload_id: str) -> UploadRecord:
@@ -143,7 +148,7 @@ async def complete_multipart_upload(request: S3Request) -> Answer:
     upload_id = parse_upload_id(request.query)
     condition = write_condition(request.headers)
     document, _ = await read_document(request, with_checksum=False)
-    listed = parse_complete_multipart_upload(document)
+    listed = await parsed(request, parse_complete_multipart_upload, document)
     if listed is None and not (request.route.in_dialect and not request.is_signed):
         raise S3Error("MalformedXML")
     checksums, kind = await _checksums(request, upload_id, listed)
@@ -192,7 +197,11 @@ async def _checksums(
     ):  # perhaps completed by the same request before: the master knows, and has its result
         return {}, ""
     parts = await all_parts(request, upload_id)
-    checksums = object_checksums(upload, parts, listed, request.headers.get("x-amz-mp-object-size"))
+    work = partial(object_checksums, upload, parts, listed, request.headers.get("x-amz-mp-object-size"))
+    if len(parts) <= _COMBINED_ON_LOOP:
+        checksums = work()
+    else:
+        checksums = await asyncio.get_running_loop().run_in_executor(request.services.hashing, work)
     check_upload_checksum(request.headers, upload, checksums)
     return checksums, checksum_kind(upload)[1] if checksums else ""
 

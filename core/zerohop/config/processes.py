@@ -260,7 +260,7 @@ class ProxyConfig(ProcessConfig, frozen=True, kw_only=True):
     max_buffered_bytes: Annotated[
         int,
         Setting(
-            "Bytes of request bodies that one proxy process holds in memory, shared likewise.",
+            "Bytes of bodies that one proxy process holds in memory, both ways, shared likewise.",
             Kind.SIZE,
             minimum=8 * _MIB,
         ),
