@@ -11,10 +11,13 @@ from contextlib import aclosing
 from typing import Final, NamedTuple
 
 from zerohop.client.cluster import ClusterClient
+from zerohop.client.layout import HeldPiece
 from zerohop.client.open_block import OpenBlock
 from zerohop.client.plan import BlockSpan, block_spans
+from zerohop.client.relay import HowToRead
+from zerohop.model import ReadPolicy
 from zerohop.rpc.master_api import ObjectResult
-from zerohop_proxy.object_pieces import HeldPiece, object_pieces
+from zerohop_proxy.object_pieces import object_pieces
 
 __all__ = ["IN_MEMORY", "OpenSpan", "open_spans", "read_bytes", "read_span"]
 
@@ -76,7 +79,7 @@ async def _spans(
 
 
 async def _open(cluster: ClusterClient, held: HeldPiece, span: BlockSpan) -> OpenSpan:
-    piece, holders = held
+    piece, holders, _ = held
     block = cluster.blocks.cached(piece.content, span.block)
     if block is None:
         last = (piece.offset + piece.size - 1) >> piece.content[15]
@@ -87,12 +90,14 @@ async def _open(cluster: ClusterClient, held: HeldPiece, span: BlockSpan) -> Ope
 
 
 def relay(
-    cluster: ClusterClient, held: HeldPiece, span: BlockSpan
+    cluster: ClusterClient, held: HeldPiece, span: BlockSpan, policy: ReadPolicy = ReadPolicy.CACHE
 ) -> AsyncGenerator[bytes | memoryview, None]:
-    """The bytes of a span as a stream from a worker."""
-    piece, holders = held
+    """The bytes of a span as a stream from a worker, which is told what the reader will want after them."""
+    piece, holders, origin = held
     first = span.block * (1 << piece.content[15]) + span.offset
-    return cluster.blocks.read(piece.content, piece.length, first, span.size, holders=holders)
+    more_bytes = piece.offset + piece.size - first - span.size
+    how = HowToRead(origin, policy, more_bytes)
+    return cluster.blocks.read(piece.content, piece.length, first, span.size, holders=holders, how=how)
 
 
 async def read_span(cluster: ClusterClient, opened: OpenSpan, disk: Executor) -> bytes:

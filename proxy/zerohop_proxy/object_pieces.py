@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from zerohop.client.cluster import ClusterClient
-from zerohop.client.plan import Piece, pieces
+from zerohop.client.layout import HeldPiece, origin_of
+from zerohop.client.plan import pieces
 from zerohop.errors import ContentLost
 from zerohop.rpc.master_api import ObjectResult, ReadManifest
 
-__all__ = ["HeldPiece", "object_pieces"]
-
-HeldPiece = tuple[Piece, tuple[str, ...]]
-"""A piece, and the workers that hold its content while it is not persisted."""
-
+__all__ = ["object_pieces"]
 
 async def object_pieces(
     cluster: ClusterClient, found: ObjectResult, start: int, stop: int
@@ -25,13 +22,13 @@ async def object_pieces(
     reached = start
     if not record.manifest:
         for piece in pieces(record.segments, 0, start, stop):
-            yield piece, found.holders.get(piece.content, ())
+            yield HeldPiece(piece, found.holders.get(piece.content, ()), origin_of(found))
             reached += piece.size
     while record.manifest and reached < stop:
         page = await cluster.call(ReadManifest(manifest=record.manifest, offset=reached))
         before = reached
         for piece in pieces(page.segments, page.first_offset, reached, stop):
-            yield piece, page.holders.get(piece.content, ())
+            yield HeldPiece(piece, page.holders.get(piece.content, ()))
             reached += piece.size
         if reached == before:
             break

@@ -48,7 +48,7 @@ class Lending:
         handles, descriptors = self._open_cached(request.content, request.first_index, last, holder)
         if handles:
             return BlocksOpened(blocks=tuple(handles)), descriptors
-        if request.cached_only or is_mounted(request.content):
+        if is_mounted(request.content):
             raise BlockNotFound(f"block {request.first_index} is not cached")
         return self._fetch_first(request, last, holder)
 

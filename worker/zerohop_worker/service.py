@@ -113,6 +113,7 @@ class Service:
                 request.length,
                 cache=request.cache,
                 for_worker=request.for_worker,
+                more_bytes=request.more_bytes,
             )
         return self._reading.read(
             request.content,

@@ -10,7 +10,7 @@ from zerohop.client.descriptor_links import DescriptorLinks
 from zerohop.client.hedging import Step
 from zerohop.client.open_block import OpenBlock, block_bytes
 from zerohop.client.racing import Pieces, Source
-from zerohop.client.relay import relay
+from zerohop.client.relay import PLAINLY, HowToRead, relay
 from zerohop.client.worker_links import WorkerLinks
 from zerohop.errors import (
     BlockNotFound,
@@ -194,13 +194,21 @@ class BlockSource:
             return []
 
     def read(
-        self, content: bytes, length: int, offset: int, size: int, *, holders: Collection[str] = ()
+        self,
+        content: bytes,
+        length: int,
+        offset: int,
+        size: int,
+        *,
+        holders: Collection[str] = (),
+        how: HowToRead = PLAINLY,
     ) -> AsyncGenerator[bytes | memoryview, None]:
         """Bytes [offset, offset + size) of a content of `length` bytes, relayed from workers in pieces.
 
         Goes on at another worker, from the byte reached, when one fails or is slow. A block that was asked for by
         `open`, and is late, still serves it if it comes first. Never ends short: raises NoWorker, ContentNotFound,
-        ContentLost, UnderStoreFailed, transport errors. Close it (`aclosing`) when left early.
+        ContentLost, UnderStoreFailed, transport errors; OriginChanged and OriginRefused of a mounted content, which
+        `how` has to say the origin of. Close it (`aclosing`) when left early.
         """
         index, start = divmod(offset, block_size_of(content))
         opening = self._opening.get((content, index))
@@ -208,7 +216,7 @@ class BlockSource:
         if opening is not None and opening.is_late and size:
             of_block = min(size, block_size_of(content) - start)
             late = Source(opening.worker_id, lambda: opening.read(index, start, of_block))
-        return relay(self._workers, content, length, offset, size, holders, late)
+        return relay(self._workers, content, length, offset, size, holders, late, how)
 
     async def close(self) -> None:
         """Closes all descriptors that nobody uses, and the connections."""

@@ -9,6 +9,7 @@ from zerohop.client.cluster import ClusterClient
 from zerohop.client.layout import HeldPiece, object_pieces
 from zerohop.client.open_block import block_bytes
 from zerohop.client.plan import block_spans
+from zerohop.client.relay import HowToRead
 from zerohop.rpc.master_api import ObjectResult
 
 __all__ = ["read_object"]
@@ -34,7 +35,7 @@ async def read_object(
 
 
 async def _read_piece(client: ClusterClient, held: HeldPiece) -> AsyncGenerator[bytes | memoryview, None]:
-    piece, holders = held
+    piece, holders, origin = held
     spans = list(block_spans(piece))
     done = 0
     for number, span in enumerate(spans):
@@ -44,7 +45,12 @@ async def _read_piece(client: ClusterClient, held: HeldPiece) -> AsyncGenerator[
         if block is None:
             # No descriptors: the rest of the piece in one stream, rather than one a block.
             rest = client.blocks.read(
-                piece.content, piece.length, piece.offset + done, piece.size - done, holders=holders
+                piece.content,
+                piece.length,
+                piece.offset + done,
+                piece.size - done,
+                holders=holders,
+                how=HowToRead(origin),
             )
             async for chunk in rest:
                 yield chunk

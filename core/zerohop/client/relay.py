@@ -7,6 +7,7 @@ import random
 from collections import deque
 from collections.abc import Collection
 from contextlib import aclosing
+from typing import NamedTuple
 
 from zerohop.client.racing import Pieces, Race, Source
 from zerohop.client.repeats import delays_s
@@ -21,10 +22,10 @@ from zerohop.errors import (
     UnderStoreFailed,
     ZerohopError,
 )
-from zerohop.model import WorkerInfo, block_size_of
+from zerohop.model import OriginRef, ReadPolicy, WorkerInfo, block_size_of
 from zerohop.rpc.worker_api import ReadContent
 
-__all__ = ["relay"]
+__all__ = ["PLAINLY", "HowToRead", "relay"]
 
 _STALL_S = 20.0
 """A worker that sends no byte for so long has failed, as far as this read goes: it may live, and yet be too slow."""
@@ -43,6 +44,19 @@ _TRY_NEXT = (
 )
 
 
+class HowToRead(NamedTuple):
+    """What a worker is told besides the range: where a mounted content comes from, what the read leaves in the cache,
+    and how many bytes the reader is going to ask for after these.
+    """
+
+    origin: OriginRef | None = None
+    policy: ReadPolicy = ReadPolicy.CACHE
+    more_bytes: int = 0
+
+
+PLAINLY = HowToRead()
+
+
 async def relay(
     workers: WorkerLinks,
     content: bytes,
@@ -51,6 +65,7 @@ async def relay(
     size: int,
     holders: Collection[str],
     late: Source | None = None,
+    how: HowToRead = PLAINLY,
 ) -> Pieces:
     """See `BlockSource.read`. `late`: bytes from `offset` on, not necessarily all of them, were asked for some time
     ago from a worker that has not answered: who answers first now, it or the next one, serves them.
@@ -64,7 +79,7 @@ async def relay(
     def source(worker: WorkerInfo, *, is_last: bool) -> Source:
         return Source(
             worker.worker_id,
-            lambda: _stream(workers, worker, content, length, position, end - position),
+            lambda: _stream(workers, worker, content, length, position, end - position, how),
             patient=is_last,
         )
 
@@ -131,10 +146,25 @@ async def _candidates(
 
 
 async def _stream(
-    workers: WorkerLinks, worker: WorkerInfo, content: bytes, length: int, offset: int, size: int
+    workers: WorkerLinks,
+    worker: WorkerInfo,
+    content: bytes,
+    length: int,
+    offset: int,
+    size: int,
+    how: HowToRead,
 ) -> Pieces:
     """Exactly `size` bytes from one worker, or an error after fewer."""
-    request = ReadContent(content=content, content_length=length, offset=offset, length=size)
+    request = ReadContent(
+        content=content,
+        content_length=length,
+        offset=offset,
+        length=size,
+        origin=how.origin,
+        cache=how.policy is not ReadPolicy.NO_CACHE,
+        promote=how.policy is ReadPolicy.CACHE_PROMOTE,
+        more_bytes=how.more_bytes,
+    )
     left = size
     async with workers.client(worker.worker_id).open_stream_out(request, timeout_s=_STALL_S) as source:
         if source.response.length != size:

@@ -105,6 +105,7 @@ class ReadContent(Request[ReadStarted], tag="read_content", kw_only=True):
     for_worker: bool = False
     origin: OriginRef | None = None  # of a mounted content, and only of one
     promote: bool = False  # blocks found on disk get a copy in memory at once
+    more_bytes: int = 0  # of a mounted content: the reader is going to ask for so many after these
 
 
 class BlockHandle(Record, frozen=True):
@@ -125,16 +126,14 @@ class OpenBlocks(Request[BlocksOpened], tag="open_blocks", kw_only=True):
 
     May return fewer than asked, at least one. A block that is not cached is fetched from the under-store first
     (one fetch for any number of askers). Raises ContentNotFound, ContentLost, OutOfSpace (read it by ReadContent,
-    which needs no room), UnderStoreFailed, BlockNotFound.
+    which needs no room), UnderStoreFailed; BlockNotFound for a block of a mounted content that is not cached, since
+    reading it as a stream begins sooner than its fetch ends.
     """
 
     content: bytes
     content_length: int
     first_index: int
     count: int = 1
-    # Only what is cached is passed: BlockNotFound where the first block is not, since reading it as a stream begins
-    # sooner than its fetch ends. Always so for mounted contents.
-    cached_only: bool = False
 
 
 class BlockUse(Record, frozen=True):

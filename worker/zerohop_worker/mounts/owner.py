@@ -30,7 +30,7 @@ from zerohop.rpc.origin_api import ResolveMounted
 from zerohop_worker.block_store import BlockStore
 from zerohop_worker.mounts.records import is_same, new_content, record_of, target_of, validator_of_record
 from zerohop_worker.mounts.registry import OpenMount, Registry
-from zerohop_worker.mounts.runs import Runs
+from zerohop_worker.mounts.runs import MAX_RUN_BLOCKS, Runs
 from zerohop_worker.origins.interface import OpenedRead, OriginObject
 
 __all__ = ["Known", "Master", "Owner"]
@@ -176,7 +176,8 @@ class Owner:
         opened: OpenedRead | None = None
         if request.read_bytes:
             try:
-                opened = await _open(mount, request)
+                block_bytes = mount.info.block_size_bytes or self.block_size_bytes
+                opened = await _open(mount, request, block_bytes * MAX_RUN_BLOCKS)
             except InvalidRequest:
                 opened = None  # the range is beyond the end: the record tells, and no bytes are read
         if opened is None:
@@ -247,11 +248,15 @@ class Owner:
             await asyncio.wait(tasks)
 
 
-async def _open(mount: OpenMount, request: ResolveMounted) -> OpenedRead:
+async def _open(mount: OpenMount, request: ResolveMounted, extent_bytes: int) -> OpenedRead:
+    """A read of what is wanted, at most up to the end of the run of blocks that it begins in."""
     if request.read_offset < 0:
-        return await mount.store.open(request.key, -request.read_bytes, None)
-    length = None if request.read_bytes < 0 else request.read_bytes
-    return await mount.store.open(request.key, request.read_offset, length)
+        return await mount.store.open(request.key, -min(request.read_bytes, extent_bytes), None)
+    offset = request.read_offset
+    length = extent_bytes - offset % extent_bytes
+    if request.read_bytes > 0:
+        length = min(length, request.read_bytes)
+    return await mount.store.open(request.key, offset, length)
 
 
 def _result(mount: MountInfo, known: Known, record: ObjectRecord) -> ObjectResult:

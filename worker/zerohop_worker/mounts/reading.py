@@ -28,36 +28,45 @@ class MountedReading:
         self._ahead: set[Run] = set()
 
     async def read(
-        self, target: Target, offset: int, length: int, *, cache: bool, for_worker: bool = False
+        self,
+        target: Target,
+        offset: int,
+        length: int,
+        *,
+        cache: bool,
+        for_worker: bool = False,
+        more_bytes: int = 0,
     ) -> AsyncGenerator[Piece, None]:
         """Exactly the bytes [offset, offset + length), in pieces with their source ("MEM", ..., "PEER", "UNDER").
 
         Without `cache`, what has to be fetched leaves nothing behind. `for_worker`: another worker misses them, so no
-        worker is asked for what is missing here. Raises as `MountedSources.read`; never ends short.
+        worker is asked for what is missing here. `more_bytes`: the reader will ask for so many after these. Raises as
+        `MountedSources.read`; never ends short.
         """
         end = offset + length
+        wanted = min(end + more_bytes, target.size_bytes)
         joined: set[Run] = set()
         try:
             if cache and not for_worker:
-                self._fetch_ahead(target, offset, end)
+                self._fetch_ahead(target, offset, wanted)
             while offset < end:
                 index = offset // target.block_size
                 stop = min(end, (index + 1) * target.block_size)
-                block = self._block(target, offset, stop, end, joined, cache=cache, for_worker=for_worker)
+                block = self._block(target, offset, stop, wanted, joined, cache=cache, for_worker=for_worker)
                 async with aclosing(block) as pieces:
                     async for source, data in pieces:
                         offset += len(data)
                         yield source, data
         finally:
             for run in joined:
-                run.readers -= 1
+                run.left_by_reader(self._store.now())
 
     async def _block(
         self,
         target: Target,
         offset: int,
         stop: int,
-        end: int,
+        wanted: int,
         joined: set[Run],
         *,
         cache: bool,
@@ -73,7 +82,7 @@ class MountedReading:
                     yield copy.tier, data
         if offset < stop and self._may_join(target, index, cache=cache, for_worker=for_worker):
             try:
-                run = self._run(target, offset, end, cache=cache, ask_peers=not for_worker)
+                run = self._run(target, offset, wanted, cache=cache, ask_peers=not for_worker)
             except OutOfSpace:
                 run = None  # no room to cache it: it is served all the same
             if run is not None:
@@ -104,12 +113,12 @@ class MountedReading:
             return cache
         return not (for_worker and self._runs.waits_for_peer(block))
 
-    def _run(self, target: Target, offset: int, end: int, *, cache: bool, ask_peers: bool) -> Run | None:
-        """The run that brings the block of `offset`: the one under way, or a new one up to `end`."""
+    def _run(self, target: Target, offset: int, wanted: int, *, cache: bool, ask_peers: bool) -> Run | None:
+        """The run that brings the block of `offset`: the one under way, or a new one up to `wanted`."""
         found = self._runs.find((target.content, offset // target.block_size))
         if found is not None:
             return found[0]
-        return self._runs.start(target, offset, end, ask_peers=ask_peers) if cache else None
+        return self._runs.start(target, offset, wanted, ask_peers=ask_peers) if cache else None
 
     def _fetch_ahead(self, target: Target, offset: int, end: int) -> None:
         """Only a hint: whatever is wrong, the blocks' own turn will tell."""

@@ -14,7 +14,9 @@ __all__ = ["attributes_of", "is_same", "record_of", "target_of", "validator_of_r
 def record_of(
     mount: MountInfo, found: OriginObject, block_size_bytes: int, *, content: bytes = b""
 ) -> ObjectRecord:
-    """The record of an object as it was found. `content` is the id of its cached bytes, where it has one already."""
+    """The record of an object as it was found. Where its parts begin is not told, so it has none. `content` is the id
+    of its cached bytes, where it has one already.
+    """
     size_bytes = found.validator.size_bytes
     return ObjectRecord(
         key=found.key,
@@ -27,7 +29,6 @@ def record_of(
         checksum_type=found.checksum_type,
         storage_class=found.attributes.storage_class or "STANDARD",
         segments=_segments(content or new_content(mount, block_size_bytes), size_bytes),
-        part_count=found.part_count,
         origin=_origin(found),
     )
 
@@ -48,7 +49,6 @@ def written_record(record: ObjectRecord, written: OriginObject, content: bytes) 
         checksum_type=record.checksum_type,
         storage_class=written.attributes.storage_class or record.storage_class,
         segments=_segments(content, record.size_bytes),
-        part_count=record.part_count,
         origin=_origin(written),
     )
 

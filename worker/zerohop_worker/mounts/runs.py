@@ -30,6 +30,9 @@ _MAX_TAIL_BYTES = 8 << 20
 """A read that begins in the middle of a block of which more follows than that begins at its start: the rest would
 have to stand in memory until the front is there."""
 
+_BETWEEN_READS_S = 1.0
+"""A run goes on for so long after its last reader: one that reads block by block is about to ask for the next."""
+
 _GRACE_S = 5.0
 """For how long a run goes on without a reader: one may be on his way, between the answer of the lookup and his read."""
 
@@ -59,6 +62,11 @@ class Run:
         self.blocks = blocks
         self.readers = 0
         self.expires_s = expires_s
+
+    def left_by_reader(self, now_s: float) -> None:
+        """A reader has all that it asked for. It may come back for more."""
+        self.readers -= 1
+        self.expires_s = max(self.expires_s, now_s + _BETWEEN_READS_S)
 
     def is_wanted(self, now_s: float) -> bool:
         """Whether the next block is to be fetched, too."""
