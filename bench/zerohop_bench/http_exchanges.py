@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import queue
 import re
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Final, cast
@@ -69,6 +70,9 @@ def exchanges(
         outcomes = [results.get(timeout=seconds + _TIMEOUT_S) for _ in workers]
     except queue.Empty:
         raise LoadFailed(f"no end of the requests to {address[0]}:{address[1]}") from None
+    else:
+        for worker in workers:
+            worker.join(_TIMEOUT_S)
     finally:
         for worker in workers:
             worker.terminate()
@@ -101,6 +105,7 @@ def _sender(
     start: object,
     results: object,
 ) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever the parent does at its end is not for us
     if cpu is not None:
         os.sched_setaffinity(0, {cpu})
     waiting = itertools.cycle(requests) if again else iter(requests)
