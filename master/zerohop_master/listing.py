@@ -12,12 +12,14 @@ from zerohop_master import keys
 from zerohop_master.kv.interface import Group, KeyValueStore, next_prefix
 from zerohop_master.local_objects import refuse_mounted
 from zerohop_master.namespace import Namespace
-from zerohop_master.rows import CONTENT, OBJECT
+from zerohop_master.rows import CONTENT, LISTED_OBJECT, ListedObject
 
 __all__ = ["Window", "list_entries", "list_object_versions", "list_objects", "read_groups"]
 
 _MAX_PAGE: Final = 1000
 _MAX_BYTES: Final = 16 << 20
+
+_Listed = ObjectRecord | ListedObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,17 @@ async def read_groups(store: KeyValueStore, window: Window, limit: int) -> list[
     while start < end and len(groups) < limit:
         more = await _read_some(store, window, start, end, limit - len(groups))
         groups += more
-        size_bytes = sum(len(group.name) + len(group.row.value) for group in more if group.row is not None)
-        if not more or size_bytes * 2 < _MAX_BYTES:
-            break  # the engine did not stop for the size of what it has read
+        if len(groups) >= limit or not _is_cut(more):
+            break
         last = more[-1]
         start = next_prefix(last.name) if last.row is None else last.name + b"\0"
     return groups
+
+
+def _is_cut(groups: Sequence[Group]) -> bool:
+    """Whether the engine may have stopped for the size of what it has read."""
+    size_bytes = sum(len(group.name) + len(group.row.value) for group in groups if group.row is not None)
+    return size_bytes * 2 >= _MAX_BYTES
 
 
 async def _read_some(
@@ -149,17 +156,18 @@ async def _entries(
     namespace: Namespace, groups: Sequence[Group], strip: int
 ) -> tuple[tuple[ListEntry, ...], tuple[str, ...]]:
     prefixes = tuple(group.name[strip:].decode() for group in groups if group.row is None)
-    records = [OBJECT.decode(group.row.value) for group in groups if group.row is not None]
+    decode = LISTED_OBJECT.decode
+    records = [decode(group.row.value) for group in groups if group.row is not None]
     return await list_entries(namespace, records), prefixes
 
 
-async def list_entries(namespace: Namespace, records: Sequence[ObjectRecord]) -> tuple[ListEntry, ...]:
+async def list_entries(namespace: Namespace, records: Sequence[_Listed]) -> tuple[ListEntry, ...]:
     """What a listing says of these objects."""
     unpersisted = await _unpersisted_contents(namespace, records)
-    return tuple(_entry(record, unpersisted) for record in records)
+    return tuple([_entry(record, unpersisted) for record in records])
 
 
-async def _unpersisted_contents(namespace: Namespace, records: Sequence[ObjectRecord]) -> frozenset[bytes]:
+async def _unpersisted_contents(namespace: Namespace, records: Sequence[_Listed]) -> frozenset[bytes]:
     """The contents of these records that only workers hold. Records that never had any cost nothing."""
     contents = list(
         {segment.content for record in records if record.unpersisted for segment in record.segments}
@@ -174,7 +182,7 @@ async def _unpersisted_contents(namespace: Namespace, records: Sequence[ObjectRe
     )
 
 
-def _entry(record: ObjectRecord, unpersisted: frozenset[bytes]) -> ListEntry:
+def _entry(record: _Listed, unpersisted: frozenset[bytes]) -> ListEntry:
     return ListEntry(
         key=record.key,
         size_bytes=record.size_bytes,
@@ -184,12 +192,13 @@ def _entry(record: ObjectRecord, unpersisted: frozenset[bytes]) -> ListEntry:
         version_id=record.version_id,
         checksum_algorithms=tuple(record.checksums),
         checksum_type=record.checksum_type,
-        persisted=_is_persisted(record, unpersisted),
+        persisted=not record.unpersisted or _is_persisted(record, unpersisted),
     )
 
 
-def _is_persisted(record: ObjectRecord, unpersisted: frozenset[bytes]) -> bool:
-    """A long manifest that ever had unpersisted contents is not looked into: that would cost more than the page."""
-    if not record.unpersisted:
-        return True
+def _is_persisted(record: _Listed, unpersisted: frozenset[bytes]) -> bool:
+    """Of one that was not, once.
+
+    A long manifest that ever had unpersisted contents is not looked into: that would cost more than the page.
+    """
     return bool(record.segments) and not any(segment.content in unpersisted for segment in record.segments)

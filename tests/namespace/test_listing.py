@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from tests.namespace.harness import Harness
 from tests.namespace.seeding import seed_objects
 
-from zerohop.model import ANONYMOUS
+from zerohop.model import ANONYMOUS, ObjectRecord
 from zerohop.rpc import master_api as m
 from zerohop_master import listing
 from zerohop_master.kv.memory import MemoryStore
+from zerohop_master.rows import LISTED_OBJECT, OBJECT, ListedObject
 
 
 async def page(harness: Harness, **fields: object) -> m.ObjectPage:
@@ -151,3 +152,16 @@ async def test_a_million_keys_are_listed_page_by_page(harness: Harness) -> None:
     before = counters.rows_read
     assert len((await page(harness, delimiter="/")).prefixes) == 1000
     assert counters.rows_read - before <= 1004
+
+
+def test_a_listing_reads_the_fields_of_objects_where_they_stand() -> None:
+    fields = ListedObject.__struct_fields__
+    assert fields == ObjectRecord.__struct_fields__[: len(fields)]
+    old = OBJECT.encode(ObjectRecord(key="k", size_bytes=1, etag="e", modified_ms=2, headers={"a": "b"}))
+    listed = LISTED_OBJECT.decode(old)
+    assert (listed.key, listed.size_bytes, listed.storage_class, listed.unpersisted) == (
+        "k",
+        1,
+        "STANDARD",
+        False,
+    )
