@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -13,6 +14,15 @@ from zerohop.client import hedging, liveness
 from zerohop.model import WritePolicy
 
 DATA = os.urandom(4096 * 3 + 100)
+
+
+@pytest.fixture(autouse=True)
+async def _no_callback_fails() -> AsyncIterator[None]:
+    """What a callback raises would only be logged."""
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failures.append(context))
+    yield
+    assert not failures
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +86,7 @@ async def test_when_one_of_the_two_fails_the_other_is_waited_for(cluster: Any, w
     await failing.stop()
     other.read_gate.set()
     assert await reading == DATA
+    assert client.workers.avoided() == {failing.worker_id}
 
 
 async def test_a_worker_that_keeps_losing_is_avoided(cluster: Any) -> None:

@@ -98,18 +98,22 @@ class Race:
                 piece = await anext(self._first.pieces, None)
         except TimeoutError:
             return self._overtaken()
-        except ZerohopError:
-            if self._hedge is None:
+        except ZerohopError as error:
+            hedge = self._hedge
+            if hedge is None:
                 raise
-            self._winner = self._runners[-1]
-            return await self._hedge
+            if isinstance(error, TransportError):
+                self._workers.avoid(self._first.worker_id)
+        else:
+            if not self._is_late:
+                self._hedging.answered(self._first.worker_id, self._first.waited_s)
+            return piece
         finally:
             self._limit = None
             if self._timer is not None:
                 self._timer.cancel()
-        if not self._is_late:
-            self._hedging.answered(self._first.worker_id, self._first.waited_s)
-        return piece
+        self._winner = self._runners[-1]
+        return await hedge
 
     def _overtaken(self) -> _Piece | None:
         self._too_slow(self._first.waited_s)
