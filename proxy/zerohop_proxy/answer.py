@@ -19,13 +19,15 @@ from typing import Final
 from zerohop.clock import Clock
 from zerohop_proxy.conditions import http_date
 
-__all__ = ["XML", "Answer", "HeadWriter", "Headers"]
+__all__ = ["XML", "Answer", "HeadWriter", "Headers", "header_lines"]
 
 Headers = list[tuple[str, str]]
 
 XML: Final = ("Content-Type", "application/xml")
 
-_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_STATUS_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
 _BODILESS: Final = (204, 304)
 
 
@@ -55,7 +57,7 @@ class HeadWriter:
         seed = f"{socket.gethostname()}:{os.getpid()}:{clock.now_s()}".encode()
         self.host_id = base64.b64encode(hashlib.sha384(seed).digest()).decode()
         self._second = -1
-        self._common = ""
+        self._common = b""
 
     def new_request_id(self) -> str:
         """16 characters that name one request in logs and answers; not secret."""
@@ -68,22 +70,27 @@ class HeadWriter:
 
         `length_bytes` None writes no Content-Length. Raises ValueError for a header that holds a line break.
         """
+        if length_bytes is not None and status not in _BODILESS:
+            headers = [*headers, ("Content-Length", str(length_bytes))]
+        return self.head_of(status, header_lines(headers), request_id, connection)
+
+    def head_of(self, status: int, lines: bytes, request_id: str, connection: str) -> bytes:
+        """The same for headers that are written already."""
         second = int(self._clock.now_s())
         if second != self._second:
             self._second = second
             self._common = (
                 f"Date: {http_date(second * 1000)}\r\nServer: zerohop\r\n"
                 f"x-amz-id-2: {self.host_id}\r\nx-amz-request-id: "
-            )
-        lines = [f"{name}: {value}\r\n" for name, value in headers]
-        if length_bytes is not None and status not in _BODILESS:
-            lines.append(f"Content-Length: {length_bytes}\r\n")
-        if connection:
-            lines.append(f"Connection: {connection}\r\n")
-        block = "".join(lines)
-        # A value from a query parameter or a stored record must not start a header of its own.
-        if block.count("\n") != len(lines) or block.count("\r") != len(lines):
-            raise ValueError("a response header holds a line break")
-        return f"{_STATUS_LINES[status]}{self._common}{request_id}\r\n{block}\r\n".encode(
-            "latin-1", "replace"
-        )
+            ).encode()
+        last = f"{request_id}\r\nConnection: {connection}\r\n\r\n" if connection else f"{request_id}\r\n\r\n"
+        return b"".join((_STATUS_LINES[status], lines, self._common, last.encode()))
+
+
+def header_lines(headers: Headers) -> bytes:
+    """The lines of the headers. Raises ValueError for a header that holds a line break."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    # A value from a query parameter or a stored record must not start a header of its own.
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+        raise ValueError("a response header holds a line break")
+    return lines.encode("latin-1", "replace")

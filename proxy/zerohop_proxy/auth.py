@@ -74,6 +74,11 @@ class Authenticator:
         Raises S3Error: AccessDenied, InvalidAccessKeyId, ExpiredToken, SignatureDoesNotMatch and the other faults of
         signing.
         """
+        found = self.recognise(raw, virtual_bucket=virtual_bucket)
+        return found if isinstance(found, Identity) else await self.look_up(found)
+
+    def recognise(self, raw: RawRequest, *, virtual_bucket: str = "") -> Identity | SignedRequest:
+        """As `identify`, without waiting: gives the claim where the master has to be asked (`look_up`)."""
         key = url_key(raw, virtual_bucket)
         if key is not None:
             identity = self._of_url(key)
@@ -87,24 +92,26 @@ class Authenticator:
             if reason:
                 raise S3Error("AccessDenied", reason)
             return Identity(ANONYMOUS, claim.payload)
-        now = self._clock.now_s()
         known = self._known.get(claim.access_key)
         if known is None or known.caller.generation < self._cluster.view.users_generation:
-            known = await self._fetch(claim.access_key)
-            return Identity(known.caller, _judge(claim, known.credential, now), claim, now)
+            return claim
         self._known.move_to_end(claim.access_key)
+        now = self._clock.now_s()
         try:
             payload = _judge(claim, known.credential, now)
-            if key is not None and isinstance(claim, SignedV4):
-                self._urls.add(key, claim, known, payload)
-            return Identity(known.caller, payload, claim, now)
         except S3Error as error:
             if error.code not in _MAY_BE_OUTDATED:
                 raise
-            fresh = await self._fetch(claim.access_key)
-            if fresh.credential == known.credential:
-                raise
-            return Identity(fresh.caller, _judge(claim, fresh.credential, now), claim, now)
+            return claim
+        if key is not None and isinstance(claim, SignedV4):
+            self._urls.add(key, claim, known, payload)
+        return Identity(known.caller, payload, claim, now)
+
+    async def look_up(self, claim: SignedRequest) -> Identity:
+        """Who sent a request whose credential is not known, or may be outdated. Raises as `identify`."""
+        now = self._clock.now_s()
+        known = await self._fetch(claim.access_key)
+        return Identity(known.caller, _judge(claim, known.credential, now), claim, now)
 
     def _of_url(self, key: UrlKey) -> Identity | None:
         """Who sent a URL that was verified before; None when it has to be judged anew. Raises S3Error: AccessDenied."""

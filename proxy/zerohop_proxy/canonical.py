@@ -7,7 +7,7 @@ once and never normalised).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
@@ -77,9 +77,12 @@ def fold(value: str) -> str:
     return " ".join(value.split()) if " " in value or "\t" in value else value
 
 
-def canonical_headers(headers: Mapping[str, str], names: list[str], host: str) -> str:
+def canonical_headers(headers: Mapping[str, str], names: Sequence[str], host: str) -> str:
     """`name:value` lines of the signed headers; a missing one counts as empty."""
-    lines = [f"{name}:{fold(host if name == 'host' else headers.get(name, ''))}\n" for name in names]
+    lines = []
+    for name in names:
+        value = host if name == "host" else headers.get(name, "")
+        lines.append(f"{name}:{fold(value)}\n")
     return "".join(lines)
 
 

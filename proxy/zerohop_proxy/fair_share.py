@@ -32,12 +32,12 @@ class FairShare:
         """Whether `client` may hold `amount` more; if so, it does."""
         held = self._held.get(client, 0)
         total = self._total + amount
-        if total > self._limit:
-            return False
-        # The equal share of one that is alone is half: another may come.
-        share = self._limit // max(2, len(self._held) + (held == 0))
-        if held + amount > share and total > self._open_limit:
-            return False
+        if total > self._open_limit:  # as long as there is plenty, nobody's share needs to be computed
+            if total > self._limit:
+                return False
+            # The equal share of one that is alone is half: another may come.
+            if held + amount > self._limit // max(2, len(self._held) + (held == 0)):
+                return False
         self._total = total
         self._held[client] = held + amount
         return True

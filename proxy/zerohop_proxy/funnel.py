@@ -17,6 +17,7 @@ from zerohop_proxy import xml_out
 from zerohop_proxy.access_log import AccessLog, AccessRecord
 from zerohop_proxy.admission import Admission
 from zerohop_proxy.answer import XML, Answer, HeadWriter
+from zerohop_proxy.auth import Identity
 from zerohop_proxy.buckets import EXPECTED_OWNER, check_expected_owner
 from zerohop_proxy.handlers import handler_of
 from zerohop_proxy.http_request import HttpRequest
@@ -120,7 +121,9 @@ class Funnel:
             ticket = out.admitted()
             _check_framing(http, raw, out)
             where = out.where = route(raw, prefix=PREFIX, domains=self._domains)
-            identity = await self._services.authenticator.identify(raw, virtual_bucket=where.virtual_bucket)
+            authenticator = self._services.authenticator
+            known = authenticator.recognise(raw, virtual_bucket=where.virtual_bucket)
+            identity = known if isinstance(known, Identity) else await authenticator.look_up(known)
             out.user = identity.caller.user
             if identity.claim is not None and not ticket.pass_to(identity.caller.user):
                 raise S3Error("SlowDown")

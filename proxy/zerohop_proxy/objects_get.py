@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
+from typing import Final
+
 from zerohop.model import ObjectRecord
 from zerohop.rpc.master_api import LookupObject, ObjectResult, ReadManifest
-from zerohop_proxy.answer import Answer, Headers
+from zerohop_proxy.answer import Answer, Headers, header_lines
 from zerohop_proxy.body_out import SOURCE_HEADER, send_object
 from zerohop_proxy.conditions import Outcome, evaluate_read, failed_read_condition, range_applies
 from zerohop_proxy.object_answer import checksum_headers, object_headers
@@ -34,6 +37,11 @@ async def get_object(request: S3Request) -> Answer | None:
     """GetObject: everything that can be refused is refused before the first byte."""
     with request.cluster.reading():
         found = await lookup(request, with_data=True)
+        if _is_plain(request):
+            lines = request.services.described.lines(request.bucket, found)
+            size_bytes = found.record.size_bytes
+            await send_object(request, found, 0, size_bytes, partial(_plain_head, request, lines))
+            return None
         described = await _describe(request, found)
         if isinstance(described, Answer):
             return described
@@ -52,12 +60,37 @@ async def head_object(request: S3Request) -> Answer | None:
     """HeadObject: what GET would answer, without the body."""
     with request.cluster.reading():  # a part number reads the manifest
         found = await lookup(request, with_data=False)
+        if _is_plain(request):
+            lines = request.services.described.lines(request.bucket, found)
+            await request.out.write(request.out.head_of(200, lines))
+            return None
         described = await _describe(request, found)
     if isinstance(described, Answer):
         return described
     status, headers, span = described
     await request.out.write(request.out.head(status, headers, span.length_bytes))
     return None
+
+
+# What else a request may ask for than the object as it is: conditions, a part of it, its checksums. Other headers of
+# its answer are asked for by the query.
+_SPECIAL: Final = frozenset(
+    {"if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "range", "x-amz-checksum-mode"}
+)
+
+
+def _is_plain(request: S3Request) -> bool:
+    """Whether there is nothing for `_describe` to decide: the answer is a 200 with the object as it is recorded."""
+    return not request.query and _SPECIAL.isdisjoint(request.headers)
+
+
+def _plain_head(request: S3Request, lines: bytes, source: str) -> bytes:
+    return request.out.head_of(200, lines + _source_line(source))
+
+
+@lru_cache(maxsize=64)
+def _source_line(source: str) -> bytes:
+    return header_lines([(SOURCE_HEADER, source)])
 
 
 async def _describe(request: S3Request, found: ObjectResult) -> Answer | tuple[int, Headers, ByteRange]:

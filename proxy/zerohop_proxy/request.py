@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from zerohop.client.cluster import ClusterClient
@@ -14,6 +14,7 @@ from zerohop.model import Caller, WritePolicy
 from zerohop.rpc.message import Request
 from zerohop.rpc.mutation import new_mutation_id
 from zerohop_proxy.auth import Authenticator, Identity
+from zerohop_proxy.described_objects import DescribedObjects
 from zerohop_proxy.owners import Owners
 from zerohop_proxy.raw_request import RawRequest
 from zerohop_proxy.responder import Responder
@@ -41,6 +42,7 @@ class Services:
     """Threads that compute digests of bodies (they release the interpreter lock)."""
     disk: Executor
     """Threads that read blocks which may not be in memory."""
+    described: DescribedObjects = field(default_factory=DescribedObjects)
 
 
 class S3Request:
@@ -94,12 +96,15 @@ class S3Request:
         """Ask the master on the caller's behalf. Where the users have changed since, the caller is verified
         anew and the message sent again, a few times at most: users change seldom.
         """
-        for _ in range(_RENEWALS):
+        renewals = 0
+        while True:
             try:
-                return await self.cluster.call(build(self._identity.caller), timeout_s=timeout_s)
+                return await self.services.cluster.call(build(self._identity.caller), timeout_s=timeout_s)
             except StaleUsers:
-                self._identity.caller = await self.services.authenticator.renew(self._identity)
-        return await self.cluster.call(build(self._identity.caller), timeout_s=timeout_s)
+                if renewals == _RENEWALS:
+                    raise
+            renewals += 1
+            self._identity.caller = await self.services.authenticator.renew(self._identity)
 
     def new_mutation(self) -> bytes:
         """The id of one intent; the same for all its repetitions."""

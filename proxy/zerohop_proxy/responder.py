@@ -111,15 +111,27 @@ class Responder:
 
     def head(self, status: int, headers: Headers, length_bytes: int | None) -> bytes:
         """The head of the response, which the caller is going to write. Decides on the connection's fate."""
-        self._decide_keep_alive()
-        connection = "" if self.keep_alive else "close"
-        if self.keep_alive and self.http.version < (1, 1):
-            connection = "keep-alive"
-        head = self._heads.head(status, headers, length_bytes, self.request_id, connection)
+        head = self._heads.head(status, headers, length_bytes, self.request_id, self._connection_value())
+        self._begins(status)
+        return head
+
+    def head_of(self, status: int, lines: bytes) -> bytes:
+        """The same with headers that are written already, the length among them."""
+        head = self._heads.head_of(status, lines, self.request_id, self._connection_value())
+        self._begins(status)
+        return head
+
+    def _begins(self, status: int) -> None:
         self.status = status
         self.started = True
         self.first_byte_s = self._heads.monotonic_s()
-        return head
+
+    def _connection_value(self) -> str:
+        """Of the Connection header, "" for none."""
+        self._decide_keep_alive()
+        if not self.keep_alive:
+            return "close"
+        return "" if self.http.version >= (1, 1) else "keep-alive"
 
     def came_from(self, source: str) -> None:
         """Bytes of the object come from there: `INLINE`, a tier, `UNDER`, or `REMOTE` when a worker relays them."""
