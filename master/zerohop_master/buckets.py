@@ -18,6 +18,7 @@ from zerohop.rpc.master_api import (
 )
 from zerohop_master import keys
 from zerohop_master.due_work import PURGE_BUCKET
+from zerohop_master.local_objects import mount_row
 from zerohop_master.namespace import Namespace
 from zerohop_master.rows import BUCKET
 from zerohop_master.transaction import Transaction
@@ -56,7 +57,11 @@ async def create_bucket(namespace: Namespace, request: CreateBucket) -> BucketRe
 
 async def get_bucket(namespace: Namespace, request: GetBucket) -> BucketResult:
     """See `GetBucket`."""
-    return BucketResult(bucket=await namespace.bucket(namespace.reads, request.caller, request.bucket))
+    bucket = await namespace.bucket(namespace.reads, request.caller, request.bucket)
+    if not bucket.mount_id:
+        return BucketResult(bucket=bucket)
+    mount = (await mount_row(namespace.reads, bucket.mount_id)).mount
+    return BucketResult(bucket=bucket, write_policy=mount.write_policy)
 
 
 async def delete_bucket(namespace: Namespace, request: DeleteBucket) -> Empty:

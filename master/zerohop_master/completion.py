@@ -219,8 +219,11 @@ async def _finish(
         check_expected(old, request.expected_version)
         references = References(transaction, namespace.now_ms())
         record = _record(upload, parts, request)
+        persist_now = False
         if bucket.mount_id:
-            await note_local(namespace, transaction, bucket, record, persist=request.persist)
+            persist_now = await note_local(
+                namespace, transaction, bucket, record, request.write_policy, to_be_persisted=True
+            )
         record = replace_object(namespace, transaction, references, bucket, record, old)
         owner = keys.object_owner(bucket.bucket_id, record.key, record.sequence)
         references.create_manifest(record.manifest, record.size_bytes, owner)
@@ -230,7 +233,13 @@ async def _finish(
         ended = msgspec.structs.replace(upload, state="completed", digest=digest, result=record)
         _end(transaction, bucket.bucket_id, bucket.owner, ended, parts, namespace.now_ms())
         await references.settle()
-        return ObjectResult(record=record, row_version=0, bucket_owner=bucket.owner, mount_id=bucket.mount_id)
+        return ObjectResult(
+            record=record,
+            row_version=0,
+            bucket_owner=bucket.owner,
+            mount_id=bucket.mount_id,
+            persist_now=persist_now,
+        )
 
     return await namespace.mutate(request, request.mutation, body, (request.bucket, request.key))
 

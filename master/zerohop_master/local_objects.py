@@ -8,7 +8,7 @@ ordinary one, and a `w` row beside it says what is to be done about it.
 from __future__ import annotations
 
 from zerohop.errors import AccessDenied, MountNotFound, OriginNeeded
-from zerohop.model import BucketRecord, MountInfo, ObjectRecord
+from zerohop.model import BucketRecord, MountInfo, ObjectRecord, WritePolicy
 from zerohop_master import keys
 from zerohop_master.kv.interface import Row
 from zerohop_master.namespace import Namespace, Reads
@@ -24,6 +24,9 @@ __all__ = [
     "origin_needed",
     "refuse_mounted",
 ]
+
+_WRITERS_TURN_MS = 60_000
+"""Who writes through brings the object to the origin himself; after this time the queue does, for he may have died."""
 
 
 async def mount_row(reads: Reads, mount_id: bytes) -> MountRow:
@@ -86,16 +89,26 @@ async def note_local(
     transaction: Transaction,
     bucket: BucketRecord,
     record: ObjectRecord,
+    write_policy: str,
     *,
-    persist: bool | None,
-) -> None:
-    """The commit makes `record` a local object of a mounted bucket. `persist`: the origin is to get it.
+    to_be_persisted: bool = False,
+) -> bool:
+    """The commit makes `record` a local object of a mounted bucket, if the policy ("": that of the mount) allows it.
+    Answers whether the caller has to bring it to the origin before anybody is told.
 
-    Raises OriginNeeded without a `persist`, AccessDenied for a read-only mount.
+    Raises OriginNeeded where it does not, unless it is `to_be_persisted`; AccessDenied for a read-only mount.
     """
-    if persist is None:
+    mount = await check_writable(transaction, bucket)
+    policy = WritePolicy(write_policy) if write_policy else mount.write_policy
+    writes_through = policy in (WritePolicy.THROUGH, WritePolicy.CACHE_THROUGH)
+    if writes_through and not to_be_persisted:
         raise origin_needed(bucket)
-    await check_writable(transaction, bucket)
-    noted = LocalObject(queued=persist, since_ms=namespace.now_ms(), size_bytes=record.size_bytes)
+    noted = LocalObject(
+        queued=policy is not WritePolicy.MUST_CACHE,
+        since_ms=namespace.now_ms(),
+        size_bytes=record.size_bytes,
+        next_ms=namespace.now_ms() + _WRITERS_TURN_MS if writes_through else 0,
+    )
     transaction.put(keys.local_object(bucket.bucket_id, record.key), LOCAL_OBJECT.encode(noted))
     transaction.put(keys.mount_generation(bucket.mount_id), b"\x01")
+    return writes_through

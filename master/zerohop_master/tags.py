@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from zerohop.errors import NotSupported
 from zerohop.rpc.master_api import ObjectResult, SetTags
+from zerohop_master.local_objects import refuse_mounted
 from zerohop_master.namespace import Namespace
 from zerohop_master.objects import found_object
 from zerohop_master.rows import OBJECT
@@ -21,8 +21,7 @@ async def set_tags(namespace: Namespace, request: SetTags) -> ObjectResult:
         bucket, row = await namespace.bucket_and_row(
             transaction, request.caller, request.bucket, request.key
         )
-        if bucket.mount_id:
-            raise NotSupported("An object of a mounted bucket has no tags.")
+        refuse_mounted(bucket)
         record = found_object(row, request.key, request.version_id)
         assert row is not None
         record = msgspec.structs.replace(record, tags=request.tags)

@@ -36,7 +36,11 @@ class OpenSpan(NamedTuple):
 
 
 async def open_spans(
-    cluster: ClusterClient, found: ObjectResult, start: int, stop: int
+    cluster: ClusterClient,
+    found: ObjectResult,
+    start: int,
+    stop: int,
+    policy: ReadPolicy = ReadPolicy.CACHE,
 ) -> AsyncGenerator[OpenSpan, None]:
     """Bytes [start, stop) of the object block by block; the blocks after the one in use are opened meanwhile.
 
@@ -52,7 +56,7 @@ async def open_spans(
                     if step is None:
                         more = False
                         break
-                    ahead.append(asyncio.create_task(_open(cluster, *step)))
+                    ahead.append(asyncio.create_task(_open(cluster, *step, policy)))
                 if ahead:
                     opened = await ahead[0]
                     del ahead[0]
@@ -78,10 +82,10 @@ async def _spans(
                 yield held, span
 
 
-async def _open(cluster: ClusterClient, held: HeldPiece, span: BlockSpan) -> OpenSpan:
+async def _open(cluster: ClusterClient, held: HeldPiece, span: BlockSpan, policy: ReadPolicy) -> OpenSpan:
     piece, holders, _ = held
     block = cluster.blocks.cached(piece.content, span.block)
-    if block is None:
+    if block is None and policy is not ReadPolicy.NO_CACHE:
         last = (piece.offset + piece.size - 1) >> piece.content[15]
         block = await cluster.blocks.open(
             piece.content, piece.length, span.block, count=last - span.block + 1, holders=holders
@@ -90,21 +94,33 @@ async def _open(cluster: ClusterClient, held: HeldPiece, span: BlockSpan) -> Ope
 
 
 def relay(
-    cluster: ClusterClient, held: HeldPiece, span: BlockSpan, policy: ReadPolicy = ReadPolicy.CACHE
+    cluster: ClusterClient,
+    held: HeldPiece,
+    span: BlockSpan,
+    policy: ReadPolicy = ReadPolicy.CACHE,
+    sources: list[str] | None = None,
 ) -> AsyncGenerator[bytes | memoryview, None]:
-    """The bytes of a span as a stream from a worker, which is told what the reader will want after them."""
+    """The bytes of a span as a stream from a worker, which is told what the reader will want after them. `sources`
+    gets where the worker takes them from, before the first byte comes.
+    """
     piece, holders, origin = held
     first = span.block * (1 << piece.content[15]) + span.offset
     more_bytes = piece.offset + piece.size - first - span.size
-    how = HowToRead(origin, policy, more_bytes)
+    how = HowToRead(origin, policy, more_bytes, sources)
     return cluster.blocks.read(piece.content, piece.length, first, span.size, holders=holders, how=how)
 
 
-async def read_span(cluster: ClusterClient, opened: OpenSpan, disk: Executor) -> bytes:
+async def read_span(
+    cluster: ClusterClient,
+    opened: OpenSpan,
+    disk: Executor,
+    policy: ReadPolicy = ReadPolicy.CACHE,
+    sources: list[str] | None = None,
+) -> bytes:
     """The bytes of one span at once: for small bodies. Raises EOFError for a file shorter than its block."""
     block, span = opened.block, opened.span
     if block is None:
-        return b"".join([bytes(data) async for data in relay(cluster, opened.held, span)])
+        return b"".join([bytes(data) async for data in relay(cluster, opened.held, span, policy, sources)])
     return await pread(block, span.offset, span.size, disk)
 
 

@@ -26,6 +26,7 @@ SOURCE_HEADER: Final = "x-zerohop-source"
 
 _INLINE: Final = "INLINE"
 _REMOTE: Final = "REMOTE"
+_UNDER: Final = "UNDER"
 _ONE_WRITE_BYTES: Final = 128 * 1024
 """Up to here one copy costs less than duplicating the socket and waiting for it.
 
@@ -79,10 +80,12 @@ def _cached_body(request: S3Request, found: ObjectResult, start: int, stop: int)
 
 async def _gathered_body(request: S3Request, found: ObjectResult, start: int, stop: int) -> bytes:
     bodies: list[bytes] = []
-    async with aclosing(open_spans(request.cluster, found, start, stop)) as spans:
+    policy = request.read_policy()
+    async with aclosing(open_spans(request.cluster, found, start, stop, policy)) as spans:
         async for opened in spans:
-            request.out.came_from(_source(opened))
-            bodies.append(await read_span(request.cluster, opened, request.services.disk))
+            sources: list[str] = []
+            bodies.append(await read_span(request.cluster, opened, request.services.disk, policy, sources))
+            request.out.came_from(_source(opened, sources))
     return b"".join(bodies)
 
 
@@ -94,7 +97,8 @@ async def _stream(
     head: _Head,
     sender_class: type[SocketSender | TransportSender],
 ) -> None:
-    async with aclosing(open_spans(request.cluster, found, start, stop)) as spans:
+    policy = request.read_policy()
+    async with aclosing(open_spans(request.cluster, found, start, stop, policy)) as spans:
         first = await anext(spans)
         held_bytes = sender_class.HELD_BYTES + (HIGH_WATER_BYTES if first.block is None else 0)
         if held_bytes:
@@ -111,22 +115,27 @@ async def _send_span(
     request: S3Request, sender: SocketSender | TransportSender, opened: OpenSpan, head: _Head | None = None
 ) -> None:
     block, span = opened.block, opened.span
-    source = _source(opened)
-    request.out.came_from(source)
     if block is not None:
+        request.out.came_from(block.source)
         if head is not None:
-            await sender.send(head(source), more=True)
+            await sender.send(head(block.source), more=True)
         await sender.send_file(block.fd, span.offset, span.size, in_memory=block.source == IN_MEMORY)
         request.out.sent_bytes += span.size
         return
-    async with aclosing(relay(request.cluster, opened.held, span)) as stream:
+    sources: list[str] = []
+    relayed = relay(request.cluster, opened.held, span, request.read_policy(), sources)
+    async with aclosing(relayed) as stream:
         async for data in stream:
             if head is not None:
-                await sender.send(head(source), more=True)
+                await sender.send(head(_source(opened, sources)), more=True)
                 head = None
             await sender.send(data)
             request.out.sent_bytes += len(data)
+    request.out.came_from(_source(opened, sources))
 
 
-def _source(opened: OpenSpan) -> str:
-    return _REMOTE if opened.block is None else opened.block.source
+def _source(opened: OpenSpan, sources: list[str]) -> str:
+    """Where the bytes of a span came from; `sources` is what the workers said that relayed it."""
+    if opened.block is not None:
+        return opened.block.source
+    return _UNDER if _UNDER in sources else _REMOTE

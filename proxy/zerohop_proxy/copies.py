@@ -206,6 +206,7 @@ async def _copy_by_bytes(
                 contents=moved.contents,
                 expected_version=expected,
                 mutation=mutation,
+                write_policy=request.write_policy_asked(),
             ),
             timeout_s=_COPY_S,
         )

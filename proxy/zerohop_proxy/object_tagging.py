@@ -16,7 +16,10 @@ __all__ = ["delete_object_tagging", "get_object_tagging", "put_object_tagging"]
 async def get_object_tagging(request: S3Request) -> Answer:
     """GetObjectTagging: an object without tags has an empty set of them."""
     found = await lookup(request, with_data=False)
-    return Answer.xml(tagging(found.record.tags), _version(found))
+    tags = found.record.tags
+    if found.record.origin is not None:
+        tags = await request.cluster.mounts.tags(request.caller, found.mount_id, request.bucket, request.key)
+    return Answer.xml(tagging(tags), _version(found))
 
 
 async def put_object_tagging(request: S3Request) -> Answer:

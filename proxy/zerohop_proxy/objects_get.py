@@ -12,7 +12,7 @@ from zerohop_proxy.body_out import SOURCE_HEADER, send_object
 from zerohop_proxy.conditions import Outcome, evaluate_read, failed_read_condition, range_applies
 from zerohop_proxy.object_answer import checksum_headers, object_headers
 from zerohop_proxy.params import parse_read_part_number, parse_response_overrides, parse_version_id
-from zerohop_proxy.ranges import ByteRange, resolve_range
+from zerohop_proxy.ranges import ByteRange, resolve_range, wanted_of
 from zerohop_proxy.request import S3Request
 from zerohop_proxy.s3_errors import S3Error
 
@@ -22,6 +22,7 @@ __all__ = ["get_object", "head_object", "lookup"]
 async def lookup(request: S3Request, *, with_data: bool) -> ObjectResult:
     """The object that the request names. Raises BucketNotFound, KeyNotFound, VersionNotFound, AccessDenied."""
     version_id = parse_version_id(request.query) if request.query else ""
+    offset, size = wanted_of(request.headers.get("range")) if with_data else (0, 0)
     return await request.call(
         lambda caller: LookupObject(
             caller=caller,
@@ -29,6 +30,8 @@ async def lookup(request: S3Request, *, with_data: bool) -> ObjectResult:
             key=request.key,
             version_id=version_id,
             with_data=with_data,
+            read_offset=offset,
+            read_bytes=size,
         )
     )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from zerohop.model import ObjectRecord
+from zerohop.model import ObjectRecord, WritePolicy
 from zerohop.rpc.master_api import ObjectResult, PutObject
 from zerohop_proxy.answer import Answer
 from zerohop_proxy.body_in import IncomingBody
 from zerohop_proxy.buckets import find_bucket
 from zerohop_proxy.checksums import DEFAULT_ALGORITHM
 from zerohop_proxy.conditions import WriteCondition, write_condition
+from zerohop_proxy.mounted_put import put_through
 from zerohop_proxy.object_answer import checksum_headers, stored, template
 from zerohop_proxy.object_headers import parse_object_headers
 from zerohop_proxy.request import S3Request
@@ -31,8 +32,11 @@ async def put_object(request: S3Request) -> Answer:
     inline_max_bytes = request.cluster.view.settings.inline_max_bytes
     # Refuse before the body is sent where it matters; a small body that is on its way is checked by its commit alone.
     if body.expected_bytes is None or body.expected_bytes > inline_max_bytes or body.is_awaited:
-        await find_bucket(request)
+        found = await find_bucket(request)
         await decided_version(request, condition)
+        if found.bucket.mount_id and _writes_through(request.write_policy_asked() or found.write_policy):
+            new = template(request.key, described)
+            return _answer(await put_through(request, body, found.bucket.mount_id, new, condition))
     stored_bytes, received = await store_body(request, body, inline_max_bytes=inline_max_bytes)
     record = msgspec.structs.replace(
         template(request.key, described),
@@ -43,11 +47,18 @@ async def put_object(request: S3Request) -> Answer:
         segments=stored_bytes.segments,
         unpersisted=stored_bytes.is_unpersisted,
     )
-    result = await commit_object(request, condition, record, stored_bytes)
+    return _answer(await commit_object(request, condition, record, stored_bytes))
+
+
+def _answer(result: ObjectResult) -> Answer:
     headers = [("ETag", f'"{result.record.etag}"'), *checksum_headers(result.record)]
     if result.record.version_id != "null":
         headers.append(("x-amz-version-id", result.record.version_id))
     return Answer(200, headers)
+
+
+def _writes_through(policy: str) -> bool:
+    return policy in (WritePolicy.THROUGH, WritePolicy.CACHE_THROUGH)
 
 
 async def commit_object(
@@ -67,6 +78,7 @@ async def commit_object(
                 contents=stored_bytes.contents,
                 expected_version=expected,
                 mutation=mutation,
+                write_policy=request.write_policy_asked(),
             ),
             timeout_s=_COMMIT_S,
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from zerohop_proxy.s3_errors import S3Error
 
-__all__ = ["ByteRange", "parse_copy_range", "resolve_range"]
+__all__ = ["ByteRange", "parse_copy_range", "resolve_range", "wanted_of"]
 
 _SINGLE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]*)[ \t]*-[ \t]*([0-9]*)\Z", re.IGNORECASE)
 _COPY = re.compile(r"bytes=([0-9]+)-([0-9]+)\Z")
@@ -52,6 +52,20 @@ def resolve_range(header: str | None, size_bytes: int) -> ByteRange | None:
             ActualObjectSize=str(size_bytes),
         )
     return ByteRange(start, end - start)
+
+
+def wanted_of(header: str | None) -> tuple[int, int]:
+    """What a GET asks for of an object whose size is not known yet, as `ResolveMounted` takes it: offset and number of
+    bytes (-1: to the end); an offset of -1 for the last ones.
+    """
+    match = None if header is None else _SINGLE.match(header.strip())
+    if match is None or not (match[1] or match[2]):
+        return 0, -1
+    if not match[1]:
+        return (-1, _number(match[2])) if _number(match[2]) else (0, 0)
+    start = _number(match[1])
+    length = _number(match[2]) + 1 - start if match[2] else -1
+    return (start, length) if length > 0 or length == -1 else (0, -1)
 
 
 def parse_copy_range(header: str, size_bytes: int) -> ByteRange:

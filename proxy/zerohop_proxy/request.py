@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from zerohop.client.cluster import ClusterClient
 from zerohop.clock import Clock
 from zerohop.errors import StaleUsers
-from zerohop.model import Caller, WritePolicy
+from zerohop.model import Caller, ReadPolicy, WritePolicy
 from zerohop.rpc.message import Request
 from zerohop.rpc.mutation import new_mutation_id
 from zerohop_proxy.auth import Authenticator, Identity
@@ -26,6 +26,8 @@ __all__ = ["S3Request", "Services"]
 R = TypeVar("R")
 
 _RENEWALS: Final = 4
+_WRITE_POLICY: Final = "x-zerohop-write-policy"
+_READ_POLICY: Final = "x-zerohop-cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +114,31 @@ class S3Request:
 
     def write_policy(self) -> WritePolicy:
         """The one that the request asks for, else the configured one. Raises S3Error InvalidArgument."""
-        asked = self.headers.get("x-zerohop-write-policy")
-        if asked is None:
-            return self.services.write_policy
-        try:
-            return WritePolicy(asked)
-        except ValueError:
+        asked = self.write_policy_asked()
+        return WritePolicy(asked) if asked else self.services.write_policy
+
+    def write_policy_asked(self) -> str:
+        """The write policy that the request asks for, "" for none. Raises S3Error InvalidArgument."""
+        asked = self.headers.get(_WRITE_POLICY, "")
+        if asked and asked not in set(WritePolicy):
             raise S3Error(
                 "InvalidArgument",
-                "Unknown write policy",
-                ArgumentName="x-zerohop-write-policy",
+                f"A write policy is one of {', '.join(WritePolicy)}",
+                ArgumentName=_WRITE_POLICY,
                 ArgumentValue=asked,
-            ) from None
+            )
+        return asked
+
+    def read_policy(self) -> ReadPolicy:
+        """What this read leaves in the cache. Raises S3Error InvalidArgument."""
+        asked = self.headers.get(_READ_POLICY)
+        if asked is None:
+            return ReadPolicy.CACHE
+        if asked not in set(ReadPolicy):
+            raise S3Error(
+                "InvalidArgument",
+                f"A read policy is one of {', '.join(ReadPolicy)}",
+                ArgumentName=_READ_POLICY,
+                ArgumentValue=asked,
+            )
+        return ReadPolicy(asked)

@@ -169,6 +169,7 @@ async def complete_multipart_upload(request: S3Request) -> Answer:
                 checksum_type=kind,
                 expected_version=expected,
                 mutation=mutation,
+                write_policy=request.write_policy_asked(),
             ),
             timeout_s=_COMPLETE_S,
         )

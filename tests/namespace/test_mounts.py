@@ -103,9 +103,10 @@ class Mounted:
         request = m.LookupObject(caller=ANONYMOUS, bucket="mnt", key=key)
         return await objects.lookup_object(self.namespace, request)
 
-    async def put_local(self, key: str, *contents: m.NewContent, persist: bool = True) -> m.ObjectResult:
+    async def put_local(self, key: str, *contents: m.NewContent) -> m.ObjectResult:
         request = self.harness.put_request(key, *contents, bucket="mnt")
-        return await objects.put_object(self.namespace, msgspec.structs.replace(request, persist=persist))
+        request = msgspec.structs.replace(request, write_policy="async_through")
+        return await objects.put_object(self.namespace, request)
 
     async def local(self, mount: MountInfo, **where: Any) -> m.LocalPage:
         return await mounted.list_local(self.namespace, m.ListLocal(mount_id=mount.mount_id, **where))

@@ -10,16 +10,25 @@ import ssl
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 
 from zerohop import __version__
 from zerohop.client.blocks import DESCRIPTOR_CACHE_BYTES, BlockSource
 from zerohop.client.master_link import MasterLink
+from zerohop.client.mounted_calls import MountedCalls
+from zerohop.client.mounts import MountedObjects
 from zerohop.client.reads import ReadsInFlight
 from zerohop.client.worker_links import WorkerLinks
 from zerohop.client.writers import ContentWriters
-from zerohop.errors import ZerohopError
-from zerohop.rpc.master_api import ClusterView, GetClusterView, ProxyGoodbye, ProxyHeartbeat
+from zerohop.errors import OriginNeeded, ZerohopError
+from zerohop.rpc.master_api import (
+    ClusterView,
+    CompleteUpload,
+    GetClusterView,
+    ObjectResult,
+    ProxyGoodbye,
+    ProxyHeartbeat,
+)
 from zerohop.rpc.message import Request
 
 __all__ = ["ClusterClient"]
@@ -61,6 +70,8 @@ class ClusterClient:
         """When the view was taken, on the monotonic clock."""
         self.workers = workers
         self.writer = ContentWriters(workers)
+        self.mounts = MountedObjects(workers)
+        self._mounted = MountedCalls(self.mounts, master.call)
         self.blocks = BlockSource(workers, max_bytes=descriptor_cache_bytes)
 
     @classmethod
@@ -125,7 +136,13 @@ class ClusterClient:
         """Asks the master. Repeats the same request (mutations carry their id) within `timeout_s` while the master
         cannot be reached, is overloaded, or the outcome is unknown; raises its errors otherwise.
         """
-        return await self._master.call(request, timeout_s=timeout_s)
+        try:
+            result = await self._master.call(request, timeout_s=timeout_s)
+        except OriginNeeded as needed:
+            return cast("R", await self._mounted.carry_out(request, needed))
+        if isinstance(request, CompleteUpload) and isinstance(result, ObjectResult) and result.persist_now:
+            return cast("R", await self._mounted.persist(request.caller, request.bucket, result))
+        return result
 
     def reading(self) -> AbstractContextManager[object]:
         """Registers a read in flight: contents that it may still need are not collected meanwhile.

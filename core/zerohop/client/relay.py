@@ -46,12 +46,14 @@ _TRY_NEXT = (
 
 class HowToRead(NamedTuple):
     """What a worker is told besides the range: where a mounted content comes from, what the read leaves in the cache,
-    and how many bytes the reader is going to ask for after these.
+    and how many bytes the reader is going to ask for after these. And what it says: `sources` gets where its first
+    bytes come from ("MEM", ..., "PEER", "UNDER"), before they do.
     """
 
     origin: OriginRef | None = None
     policy: ReadPolicy = ReadPolicy.CACHE
     more_bytes: int = 0
+    sources: list[str] | None = None
 
 
 PLAINLY = HowToRead()
@@ -169,6 +171,8 @@ async def _stream(
     async with workers.client(worker.worker_id).open_stream_out(request, timeout_s=_STALL_S) as source:
         if source.response.length != size:
             raise ProtocolViolation(f"asked for {size} bytes of a content, offered {source.response.length}")
+        if how.sources is not None:
+            how.sources.append(source.response.source)
         while piece := await source.read():
             left -= len(piece)
             if left < 0:

@@ -17,7 +17,10 @@ __all__ = [
 
 
 class BucketResult(Record, frozen=True):
+    """`write_policy`: of a mounted bucket, what a write does that asks for nothing else."""
+
     bucket: BucketRecord
+    write_policy: str = ""
 
 
 class BucketPage(Record, frozen=True):

@@ -52,6 +52,8 @@ class ObjectResult(Record, frozen=True):
     holders: dict[bytes, tuple[str, ...]] = msgspec.field(default_factory=dict)
     # The mount that shows the object (see `BucketRecord.mount_id`); b"" in a native bucket.
     mount_id: bytes = b""
+    # Of a completed upload in a mounted bucket: the origin is to have it before anybody is told.
+    persist_now: bool = False
 
 
 class LookupObject(Request[ObjectResult], tag="lookup_object", kw_only=True):
@@ -66,6 +68,9 @@ class LookupObject(Request[ObjectResult], tag="lookup_object", kw_only=True):
     key: str
     version_id: str = ""
     with_data: bool = True
+    # What is going to be read, for the owner of a mounted key that is not known yet: see `ResolveMounted`.
+    read_offset: int = 0
+    read_bytes: int = 0
 
 
 class ManifestPage(Record, frozen=True):
@@ -92,8 +97,8 @@ class PutObject(Request[ObjectResult], tag="put_object", kw_only=True):
     """Makes `record` the current version of its key. The master sets modified_ms, version_id and sequence.
 
     Either `data` holds the bytes (at most `inline_max_bytes`), or `contents` the ones that `record.segments` names.
-    In a mounted bucket the object is a local one, if `persist` says what becomes of it: whether it is brought to the
-    origin in the background; without it, such a bucket raises OriginNeeded.
+    In a mounted bucket `write_policy` ("": that of the mount) says what is meant: `async_through` and `must_cache` make
+    a local object, which is brought to the origin in the background, or not at all; others raise OriginNeeded.
     Raises BucketNotFound, Conflict (`expected_version`), SessionFenced, OperationConflict; AccessDenied for a
     read-only mount.
     """
@@ -105,7 +110,7 @@ class PutObject(Request[ObjectResult], tag="put_object", kw_only=True):
     contents: tuple[NewContent, ...] = ()
     expected_version: int | None = None
     mutation: bytes
-    persist: bool | None = None
+    write_policy: str = ""
 
 
 class CopyObject(Request[ObjectResult], tag="copy_object", kw_only=True):
@@ -172,7 +177,7 @@ class DeleteObjects(Request[DeleteResult], tag="delete_objects", kw_only=True):
     mutation: bytes
 
 
-class ListEntry(Record, frozen=True):
+class ListEntry(Record, frozen=True, gc=False):
     """One object of a listing; `persisted` is false while some content is not in the under-store."""
 
     key: str

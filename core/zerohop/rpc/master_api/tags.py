@@ -12,7 +12,7 @@ __all__ = ["SetTags"]
 class SetTags(Request[ObjectResult], tag="set_tags", kw_only=True):
     """Gives an object these tags in place of those that it has; nothing else of it changes, its times included.
 
-    Raises BucketNotFound, KeyNotFound, VersionNotFound; NotSupported for an object at the origin of a mount.
+    Raises BucketNotFound, KeyNotFound, VersionNotFound; OriginNeeded in a mounted bucket.
     """
 
     caller: Caller

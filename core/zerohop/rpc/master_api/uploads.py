@@ -115,7 +115,7 @@ class CompleteUpload(Request[ObjectResult], tag="complete_upload", kw_only=True)
     whole object, as the proxy worked them out. Raises BucketNotFound, UploadNotFound, InvalidPart, InvalidPartOrder,
     PartTooSmall, InvalidRequest (no parts), Conflict (`expected_version`).
 
-    In a mounted bucket the object is a local one; `persist`: it is to be brought to the origin.
+    In a mounted bucket the object is a local one first; `write_policy` ("": that of the mount) says what becomes of it.
     """
 
     caller: Caller
@@ -128,7 +128,7 @@ class CompleteUpload(Request[ObjectResult], tag="complete_upload", kw_only=True)
     checksum_type: str = ""
     expected_version: int | None = None
     mutation: bytes
-    persist: bool = True
+    write_policy: str = ""
 
 
 class AbortUpload(Request[Empty], tag="abort_upload", kw_only=True):

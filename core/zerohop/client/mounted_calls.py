@@ -1,0 +1,179 @@
+"""Calls that the master answers with `OriginNeeded`, carried out by the owners of the keys: the same request, the same
+kind of result, so that who calls need not know what a mount is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, cast
+
+import msgspec
+
+from zerohop.client.mounts import MountedObjects, WhatIsRead
+from zerohop.errors import Conflict, InvalidRequest, OperationConflict, OriginNeeded
+from zerohop.model import Caller, WritePolicy
+from zerohop.rpc.master_api import (
+    DeleteObjects,
+    GetMounted,
+    ListObjects,
+    ListObjectVersions,
+    LookupObject,
+    ObjectPage,
+    ObjectResult,
+    PutObject,
+    SetTags,
+    VersionPage,
+)
+from zerohop.rpc.message import Request
+from zerohop.rpc.origin_api import ListMounted
+
+__all__ = ["MountedCalls"]
+
+_MAX_TRIES: Final = 8
+"""Of a question that local writes overtake."""
+
+_PUT_TIMEOUT_S: Final = 30.0
+
+Ask = Callable[..., Awaitable[Any]]
+
+
+class MountedCalls:
+    """`ask(request, timeout_s=...)` asks the master, and raises its errors."""
+
+    def __init__(self, mounts: MountedObjects, ask: Ask) -> None:
+        self._mounts = mounts
+        self._ask = ask
+
+    async def carry_out(self, request: Request[Any], needed: OriginNeeded) -> Any:
+        """The result of a request that the master has refused with `needed`. Raises as the request does, and what
+        the origin is refused for; `needed` itself for a request that nobody can carry out there.
+        """
+        mount_id = bytes.fromhex(needed.details["mount"])
+        match request:
+            case LookupObject():
+                return await self._lookup(request, mount_id)
+            case ListObjects():
+                return await self._list(request, mount_id)
+            case ListObjectVersions():
+                return await self._list_versions(request, mount_id)
+            case DeleteObjects():
+                return await self._delete(request, mount_id)
+            case PutObject():
+                return await self._put(request, mount_id)
+            case SetTags():
+                return await self._set_tags(request, mount_id)
+        raise needed
+
+    async def _lookup(self, request: LookupObject, mount_id: bytes) -> ObjectResult:
+        wanted = WhatIsRead(request.read_offset, request.read_bytes)
+        for _ in range(_MAX_TRIES):
+            try:
+                return await self._mounts.resolve(
+                    request.caller, mount_id, request.bucket, request.key, wanted
+                )
+            except Conflict:  # a local write came in between: the master knows it
+                try:
+                    return cast("ObjectResult", await self._ask(request, timeout_s=_PUT_TIMEOUT_S))
+                except OriginNeeded:
+                    continue
+        raise OperationConflict(f"object {request.key!r} changes all the time")
+
+    async def _list(self, request: ListObjects, mount_id: bytes) -> ObjectPage:
+        return await self._mounts.page(
+            ListMounted(
+                caller=request.caller,
+                mount_id=mount_id,
+                bucket=request.bucket,
+                prefix=request.prefix,
+                delimiter=request.delimiter,
+                after=request.after,
+                inclusive=request.inclusive,
+                limit=request.limit,
+            )
+        )
+
+    async def _list_versions(self, request: ListObjectVersions, mount_id: bytes) -> VersionPage:
+        """Of each object there is the current version, with the id `null`."""
+        page = await self._mounts.page(
+            ListMounted(
+                caller=request.caller,
+                mount_id=mount_id,
+                bucket=request.bucket,
+                prefix=request.prefix,
+                delimiter=request.delimiter,
+                after=request.key_marker,
+                limit=request.limit,
+            )
+        )
+        ends_with_key = bool(page.next_name) and page.next_name not in page.prefixes
+        return VersionPage(
+            entries=page.entries,
+            prefixes=page.prefixes,
+            next_key=page.next_name,
+            next_version_id="null" if ends_with_key else "",
+            owner=page.owner,
+        )
+
+    async def _delete(self, request: DeleteObjects, mount_id: bytes) -> Any:
+        etags = [
+            await self._etag(mount_id, target.key, target.expected_version) for target in request.targets
+        ]
+        return await self._mounts.delete(
+            request.caller, mount_id, request.bucket, request.targets, etags if any(etags) else ()
+        )
+
+    async def _etag(self, mount_id: bytes, key: str, expected_version: int | None) -> str:
+        """What the object has to have for a change that was decided on a version of its row; "" for any, or none.
+
+        Raises Conflict when the row is another one by now.
+        """
+        if not expected_version:
+            return ""
+        rows = await self._ask(GetMounted(mount_id=mount_id, keys=(key,)), timeout_s=_PUT_TIMEOUT_S)
+        if rows.versions[0] != expected_version or rows.records[0] is None:
+            raise Conflict("the object has changed since it was looked up")
+        return cast("str", rows.records[0].etag)
+
+    async def _put(self, request: PutObject, mount_id: bytes) -> ObjectResult:
+        """Small bodies are staged from here. A content that is in the cluster already becomes a local object, which is
+        brought to the origin at once.
+        """
+        if request.contents:
+            local = msgspec.structs.replace(request, write_policy=WritePolicy.ASYNC_THROUGH.value)
+            put = cast("ObjectResult", await self._ask(local, timeout_s=_PUT_TIMEOUT_S))
+            return await self.persist(request.caller, request.bucket, put)
+        etag = await self._etag(mount_id, request.record.key, request.expected_version)
+        writing = self._mounts.write(
+            mount_id,
+            request.record,
+            cache=request.write_policy != WritePolicy.THROUGH,
+            expected_bytes=len(request.data),
+        )
+        async with writing as sink:
+            if request.data:
+                await sink.write(request.data)
+            written = await sink.finish()
+        return await self._mounts.commit(
+            request.caller,
+            mount_id,
+            request.bucket,
+            written,
+            request.record,
+            only_if_absent=request.expected_version == 0,
+            only_if_etag=etag,
+        )
+
+    async def persist(self, caller: Caller, bucket: str, put: ObjectResult) -> ObjectResult:
+        """Brings a local object to the origin that was just written."""
+        done = await self._mounts.persist(caller, put.mount_id, bucket, put.record.key, put.row_version)
+        # The caller is told of what it has written, also when somebody has replaced it since.
+        return msgspec.structs.replace(put, row_version=done.row_version, persist_now=False)
+
+    async def _set_tags(self, request: SetTags, mount_id: bytes) -> ObjectResult:
+        if request.version_id not in ("", "null"):
+            raise InvalidRequest("a mounted object has one version")
+        found = await self._lookup(
+            LookupObject(caller=request.caller, bucket=request.bucket, key=request.key), mount_id
+        )
+        await self._mounts.set_tags(request.caller, mount_id, request.bucket, request.key, request.tags)
+        return found
