@@ -8,13 +8,15 @@ PINS  := pyproject.toml constraints/dev.txt .ci/venv
 # What tests/clients drives: an environment of Python clients, and one of Node.
 NODE_CLIENTS := tests/clients/node/node_modules/.package-lock.json
 CLIENTS      := .venv-clients/.clients $(NODE_CLIENTS)
+# Azurite, which tests/origins mounts.
+NODE_ORIGINS := tests/origins/node/node_modules/.package-lock.json
 
 .PHONY: up test check format soak bench clean programs
 
 up: .venv/.runtime
 	@exec $(BIN)/zerohop up --data "$(DATA)" $(UP_ARGS)
 
-test: .venv/.dev $(CLIENTS)
+test: .venv/.dev $(CLIENTS) $(NODE_ORIGINS)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: .venv/.dev
@@ -32,7 +34,7 @@ format: .venv/.dev
 # The full-size forms: gigabyte streams, a million keys, every client, repeated kills, a long day of a whole cluster. They
 # share SOAK_S seconds (600 to 7200) and end by themselves (docs/soak.md); the limit is for a hang that nobody foresaw.
 # SOAK_REPORT=FOLDER keeps the figures.
-soak: .venv/.dev $(CLIENTS)
+soak: .venv/.dev $(CLIENTS) $(NODE_ORIGINS)
 	@.ci/debian-packages soak
 	$(BIN)/python -m pip --quiet --disable-pip-version-check install --constraint constraints/dev.txt --group soak
 	SOAK_S=$(SOAK_S) timeout --signal=INT --kill-after=60 $$(( $(SOAK_S) * 5 / 4 + 600 )) \
@@ -67,6 +69,10 @@ $(NODE_CLIENTS): tests/clients/node/package.json tests/clients/node/package-lock
 	@echo "installing into tests/clients/node: clients for Node"
 	@npm ci --prefix tests/clients/node --silent --no-audit --no-fund --ignore-scripts && touch $@
 
+$(NODE_ORIGINS): tests/origins/node/package.json tests/origins/node/package-lock.json | programs
+	@echo "installing into tests/origins/node: Azurite"
+	@npm ci --prefix tests/origins/node --silent --no-audit --no-fund --ignore-scripts && touch $@
+
 clean:
-	rm -rf .venv .venv-clients .venv-bench bench-results tests/clients/node/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clients .venv-bench bench-results tests/clients/node/node_modules tests/origins/node/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find $(ROOTS) -name __pycache__ -type d -prune -exec rm -rf {} +

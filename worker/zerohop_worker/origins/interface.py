@@ -114,8 +114,8 @@ class StagedObject(Protocol):
 
     async def write_part(self, buffers: Sequence[Buffer]) -> None:
         """One part: all parts but the last are at least `OriginStore.min_part_bytes` long, and at most
-        `max_part_bytes`. The buffers are not used any more when it returns. Parts may run `parallel_parts` at a time:
-        it may return before the part has arrived; `commit` waits for all.
+        `max_part_bytes`. The buffers are not used any more when it returns, which may be before the part has arrived:
+        a few are on their way at a time, and `commit` waits for all.
         """
 
     async def commit(self, condition: WriteCondition = NO_CONDITION) -> OriginObject:
@@ -135,6 +135,10 @@ class OriginStore(Protocol):
     def max_part_bytes(self) -> int: ...
 
     @property
+    def max_parts(self) -> int:
+        """Of one staged object: whoever stages a large one makes its parts long enough."""
+
+    @property
     def checks_conditions(self) -> bool:
         """Whether `WriteCondition` is checked by the store itself, atomically."""
 
@@ -151,7 +155,8 @@ class OriginStore(Protocol):
     ) -> OpenedRead:
         """Begins to read `length` bytes (None: to the end) from `offset`, or with a negative offset the last
         `-offset`; one request. A range that reaches beyond the end is cut to it. Raises KeyNotFound, InvalidRequest
-        (`offset` at or beyond the end), OriginChanged unless the object is `match`.
+        (`offset` at or beyond the end; but an empty object opens at 0, with no bytes), OriginChanged unless the
+        object is `match`.
         """
 
     async def list(self, prefix: str, delimiter: str, after: str, limit: int) -> OriginPage:

@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import cast
 
-from zerohop.errors import OriginRefused
 from zerohop.model import MountInfo
 from zerohop_worker.origins.interface import OriginStore
 from zerohop_worker.origins.options import (
-    AzureSettings,
     FolderSettings,
-    GcsSettings,
     S3Settings,
     parse_settings,
 )
@@ -24,8 +21,7 @@ def open_origin(mount: MountInfo, secrets: Mapping[str, str]) -> OriginStore:
     """The store of a mount; nothing is asked of it yet (see `OriginStore.check`). Blocks for as long as its library
     takes to be imported (a second at most, once): not to be called on the event loop.
 
-    Raises InvalidRequest (URI or options), OriginRefused (a secret's reference leads nowhere, or the library of this
-    kind of store is not installed).
+    Raises InvalidRequest (URI or options), OriginRefused (a secret's reference leads nowhere).
     """
     settings = parse_settings(mount.uri, mount.options, secrets)
     # Imported when used: each of these libraries costs 20 to 60 MB, and most workers have mounts of one kind.
@@ -33,13 +29,7 @@ def open_origin(mount: MountInfo, secrets: Mapping[str, str]) -> OriginStore:
         module, name = "s3", "S3Origin"
     elif isinstance(settings, FolderSettings):
         module, name = "folder", "FolderOrigin"
-    elif isinstance(settings, GcsSettings | AzureSettings):
-        module, name = "obstore_store", "ObstoreOrigin"
     else:
-        module, name = "hdfs", "HdfsOrigin"
-    try:
-        cls = getattr(import_module(f"zerohop_worker.origins.{module}"), name)
-    except ModuleNotFoundError as error:
-        extra = f": pip install zerohop[{module}]" if module == "hdfs" else ""
-        raise OriginRefused(f"this worker has no library for {mount.uri.partition(':')[0]}://{extra}") from error
+        module, name = "obstore_store", "ObstoreOrigin"
+    cls = getattr(import_module(f"zerohop_worker.origins.{module}"), name)
     return cast("OriginStore", cls(settings, read_only=mount.read_only))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import configparser
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,6 @@ __all__ = [
     "AzureSettings",
     "FolderSettings",
     "GcsSettings",
-    "HdfsSettings",
     "HttpSettings",
     "S3Settings",
     "Settings",
@@ -97,23 +96,13 @@ class FolderSettings:
     threads: int = 8  # calls of the file system at a time
 
 
-@dataclass(frozen=True, kw_only=True)
-class HdfsSettings:
-    """`hdfs://host:port/folder`, or `hdfs://name-service/folder` with the Hadoop configuration of the worker."""
-
-    authority: str = field(metadata={"place": True})
-    folder: str = field(metadata={"place": True})
-    user: str = ""  # as whom requests are made where there is no Kerberos
-
-
-Settings = S3Settings | GcsSettings | AzureSettings | FolderSettings | HdfsSettings
+Settings = S3Settings | GcsSettings | AzureSettings | FolderSettings
 
 _SCHEMES: Final[Mapping[str, type[Settings]]] = {
     "s3": S3Settings,
     "gs": GcsSettings,
     "az": AzureSettings,
     "file": FolderSettings,
-    "hdfs": HdfsSettings,
 }
 
 SECRET_OPTIONS: Final = frozenset(
@@ -138,7 +127,9 @@ def parse_settings(
     scheme, _, rest = uri.partition("://")
     cls = _SCHEMES.get(scheme)
     if cls is None or "://" not in uri:
-        raise InvalidRequest(f"cannot mount {uri!r}: it must begin with {', '.join(f'{s}://' for s in _SCHEMES)}")
+        raise InvalidRequest(
+            f"cannot mount {uri!r}: it must begin with {', '.join(f'{s}://' for s in _SCHEMES)}"
+        )
     known = known_options(scheme)
     given = {**options, **secrets}
     unknown = sorted(given.keys() - known.keys())
@@ -157,11 +148,11 @@ def parse_settings(
 
 
 def known_options(scheme: str) -> dict[str, Field[Any]]:
-    """The options of a scheme (`s3`, `gs`, `az`, `file`, `hdfs`) by name."""
+    """The options of a scheme (`s3`, `gs`, `az`, `file`) by name."""
     return {one.name: one for one in fields(_SCHEMES[scheme]) if not one.metadata.get("place")}
 
 
-def _place(scheme: str, uri: str, rest: str) -> dict[str, str]:
+def _place(scheme: str, uri: str, rest: str) -> dict[str, Any]:
     host, slash, path = rest.partition("/")
     if scheme == "file":
         if host or not slash:
@@ -170,11 +161,9 @@ def _place(scheme: str, uri: str, rest: str) -> dict[str, str]:
             raise InvalidRequest(f"{uri!r}: the path of the folder must have no '.' or '..' in it")
         return {"folder": "/" + path.strip("/")}
     if not host:
-        raise InvalidRequest(f"{uri!r} names no {'name node' if scheme == 'hdfs' else 'bucket'}")
+        raise InvalidRequest(f"{uri!r} names no {'container' if scheme == 'az' else 'bucket'}")
     if "@" in host:
         raise InvalidRequest("a mount's URI must hold no credentials: give them as options")
-    if scheme == "hdfs":
-        return {"authority": host, "folder": "/" + path.strip("/")}
     # All of it is literal, as in the tools of the providers: a key may hold any character.
     return {"bucket": host, "prefix": path if not path or path.endswith("/") else path + "/"}
 
@@ -266,8 +255,3 @@ def _from_profile(name: str, profile: str, env: Mapping[str, str]) -> str:
     if not value and name != "session_token":
         raise OriginRefused(f"option {name}: profile {profile} has no {_PROFILE_NAMES[name]}")
     return value
-
-
-assert all(
-    one.default is not MISSING for scheme in _SCHEMES for one in known_options(scheme).values()
-), "every option has a default"

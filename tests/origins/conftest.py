@@ -1,0 +1,101 @@
+"""The stores of all kinds, behind real servers, each test with a bucket or folder of its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from tests.support.origin_servers import AZURITE_ACCOUNT, AZURITE_KEY, azurite, create_container, moto_server
+
+from zerohop.model import MountInfo
+from zerohop_worker.origins.interface import OriginStore
+from zerohop_worker.origins.opening import open_origin
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_numbers = itertools.count(1)
+
+
+def mount(uri: str, read_only: bool = False, **options: str) -> MountInfo:
+    return MountInfo(mount_id=b"\0\0\0\1", bucket="data", uri=uri, options=options, read_only=read_only)
+
+
+@pytest.fixture(scope="session")
+def moto_port() -> Iterator[int]:
+    with moto_server() as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def azurite_port() -> Iterator[int]:
+    with azurite() as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def s3(moto_port: int) -> Iterator[S3Client]:
+    """Looks behind our back, and changes things there."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{moto_port}",
+        aws_access_key_id="AKIAORIGIN",
+        aws_secret_access_key="secret",
+        region_name="us-east-1",
+    )
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def s3_bucket(s3: S3Client) -> str:
+    bucket = f"bucket-{next(_numbers)}"
+    s3.create_bucket(Bucket=bucket)
+    return bucket
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a mount of one kind is: what `open_origin` takes."""
+
+    kind: str
+    mount: MountInfo
+    secrets: dict[str, str]
+
+    def open(self) -> OriginStore:
+        return open_origin(self.mount, self.secrets)
+
+
+S3_SECRETS = {"access_key": "AKIAORIGIN", "secret_key": "secret"}
+
+
+@pytest.fixture(params=["s3", "folder", "azure"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "folder":
+        folder = tmp_path / "mounted"
+        folder.mkdir()
+        return Place("folder", mount(f"file://{folder}"), {})
+    if request.param == "s3":
+        bucket = request.getfixturevalue("s3_bucket")
+        endpoint = f"http://127.0.0.1:{request.getfixturevalue('moto_port')}"
+        return Place("s3", mount(f"s3://{bucket}/base", endpoint=endpoint), S3_SECRETS)
+    endpoint = f"http://127.0.0.1:{request.getfixturevalue('azurite_port')}/{AZURITE_ACCOUNT}"
+    container = f"container-{next(_numbers)}"
+    create_container(endpoint, container)
+    return Place(
+        "azure",
+        mount(f"az://{container}/base", endpoint=endpoint, account=AZURITE_ACCOUNT),
+        {"account_key": AZURITE_KEY},
+    )
+
+
+@pytest.fixture
+async def origin(place: Place) -> AsyncIterator[OriginStore]:
+    store = place.open()
+    yield store
+    await store.close()

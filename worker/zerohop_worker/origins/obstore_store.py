@@ -1,0 +1,319 @@
+"""Google Cloud Storage and Azure Blob Storage, through obstore (the Rust crate object_store).
+
+obstore takes keys for paths, so it cannot name all keys: what has an empty part, "." or ".." in it is refused when
+it is written, and does not exist when it is read. It lists below folders only; other prefixes are filtered here.
+Conditions go with writes in one request; a large object is written unconditionally, after a look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final, cast
+
+import obstore
+
+from zerohop.errors import (
+    InvalidRequest,
+    KeyNotFound,
+    NeedsBytes,
+    NotSupported,
+    OriginChanged,
+    UnderStoreFailed,
+)
+from zerohop_worker.files import Buffer
+from zerohop_worker.origins.interface import (
+    NO_CONDITION,
+    Attributes,
+    OriginObject,
+    OriginPage,
+    Validator,
+    WriteCondition,
+)
+from zerohop_worker.origins.obstore_clients import open_store, store_error
+from zerohop_worker.origins.obstore_listing import ObstoreLister
+from zerohop_worker.origins.obstore_objects import (
+    attributes_for,
+    failed_condition,
+    is_path,
+    matches,
+    object_of,
+    refuse_odd,
+)
+from zerohop_worker.origins.obstore_staging import ObstoreStaged
+from zerohop_worker.origins.options import AzureSettings, GcsSettings
+
+__all__ = ["ObstoreOrigin", "ObstoreRead"]
+
+_DELETES_AT_A_TIME: Final = 16
+_PIECE_BYTES: Final = 1 << 20
+_LEAST_PIECE_BYTES: Final = 64 << 10
+
+
+class ObstoreOrigin:
+    """See `OriginStore`."""
+
+    min_part_bytes = 1
+    max_part_bytes = 1 << 30
+    max_parts = 10_000
+    checks_conditions = False  # those of staged objects
+
+    def __init__(self, settings: GcsSettings | AzureSettings, read_only: bool = False) -> None:
+        self.settings = settings
+        self.store: Any = open_store(settings)
+        self.bodies = asyncio.Semaphore(settings.max_connections)
+        kind = "container" if isinstance(settings, AzureSettings) else "bucket"
+        self.place = f"{kind} {settings.bucket}"
+        self._lister = ObstoreLister(self.store, settings.prefix)
+        self._read_only = read_only
+
+    def full_key(self, key: str) -> str:
+        """The key at the store."""
+        return self.settings.prefix + key
+
+    async def check(self) -> None:
+        """See `OriginStore.check`."""
+        await self.list("", "", "", 1)
+
+    async def head(self, key: str, unless: Validator | None = None) -> OriginObject | None:
+        """See `OriginStore.head`."""
+        options: dict[str, Any] = {"head": True}
+        if unless is not None and unless.etag:
+            options["if_none_match"] = f'"{unless.etag}"'
+        try:
+            found = object_of(key, await self._get(key, options))
+        except obstore.exceptions.NotModifiedError:
+            return None
+        return None if unless is not None and matches(found.validator, unless) else found
+
+    async def _get(self, key: str, options: Mapping[str, Any]) -> Any:
+        """Raises KeyNotFound, PreconditionError, NotModifiedError, and what all do."""
+        if not is_path(self.full_key(key)):
+            raise KeyNotFound(f"the origin has no object {key} that can be read through this library")
+        try:
+            return await obstore.get_async(self.store, self.full_key(key), options=cast("Any", options))
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
+                raise store_error(error, f"read in {self.place}") from None
+            raise KeyNotFound(f"the origin has no object {key}") from None
+        except (obstore.exceptions.PreconditionError, obstore.exceptions.NotModifiedError):
+            raise
+        except (obstore.exceptions.BaseError, ValueError, OSError) as error:
+            raise store_error(error, f"read {self.full_key(key)} in {self.place}") from None
+
+    async def open(
+        self, key: str, offset: int, length: int | None, match: Validator | None = None
+    ) -> ObstoreRead:
+        """See `OriginStore.open`."""
+        if length == 0:
+            raise InvalidRequest("a read of no bytes")
+        options: dict[str, Any] = {}
+        if offset < 0 and isinstance(self.settings, AzureSettings):
+            # Azure knows no ranges that count from the end.
+            looked = await self.looked_up(key)
+            offset = max(0, looked.validator.size_bytes + offset)
+            match = match or looked.validator
+        if offset < 0:
+            options["range"] = {"suffix": -offset}
+        elif length is not None:
+            options["range"] = (offset, offset + length)
+        elif offset:
+            options["range"] = {"offset": offset}
+        if match is not None and match.etag:
+            options["if_match"] = f'"{match.etag}"'
+        await self.bodies.acquire()
+        try:
+            result = await self._opened(key, options, offset)
+            found = object_of(key, result)
+            if match is not None and not matches(found.validator, match):
+                raise OriginChanged(f"{key} is not the object at the origin any more that it was")
+            return ObstoreRead(self, found, result)
+        except BaseException as error:
+            self.bodies.release()
+            if isinstance(error, obstore.exceptions.PreconditionError):
+                raise OriginChanged(f"{key} is not the object at the origin any more that it was") from None
+            raise
+
+    async def _opened(self, key: str, options: dict[str, Any], offset: int) -> Any:
+        try:
+            return await self._get(key, options)
+        except UnderStoreFailed:
+            # A range that cannot be satisfied comes as an error like any other.
+            if "range" not in options:
+                raise
+            found = object_of(key, await self._get(key, {"head": True}))
+            size_bytes = found.validator.size_bytes
+            if offset > 0 and offset >= size_bytes:
+                raise InvalidRequest(
+                    f"{key} at the origin ends at {size_bytes}, not beyond {offset}"
+                ) from None
+            if size_bytes:
+                raise
+            options.pop("range")
+            return await self._get(key, options)
+
+    async def list(self, prefix: str, delimiter: str, after: str, limit: int) -> OriginPage:
+        """See `OriginStore.list`."""
+        try:
+            return await self._lister.page(prefix, delimiter, after, limit)
+        except (obstore.exceptions.BaseError, ValueError, OSError) as error:
+            raise store_error(error, f"list {self.place}") from None
+
+    async def put(
+        self,
+        key: str,
+        body: Sequence[Buffer],
+        attributes: Attributes,
+        condition: WriteCondition = NO_CONDITION,
+    ) -> OriginObject:
+        """See `OriginStore.put`."""
+        full_key = self.full_key(key)
+        refuse_odd(full_key)
+        data = await asyncio.to_thread(b"".join, body)
+        mode: Any = "overwrite"
+        if condition.only_if_absent:
+            mode = "create"
+        elif condition.only_if_etag:
+            mode = {"e_tag": f'"{condition.only_if_etag}"'}
+        told, tags = attributes_for(attributes, isinstance(self.settings, AzureSettings))
+        try:
+            async with self.bodies:
+                await obstore.put_async(
+                    self.store,
+                    full_key,
+                    data,
+                    attributes=cast("Any", told),
+                    tags=tags,
+                    mode=mode,
+                    use_multipart=False,
+                )
+        except (obstore.exceptions.AlreadyExistsError, obstore.exceptions.PreconditionError):
+            raise failed_condition(key, condition) from None
+        except (obstore.exceptions.BaseError, ValueError, OSError) as error:
+            if condition.only_if_etag and isinstance(error, FileNotFoundError):
+                raise failed_condition(key, condition) from None
+            raise store_error(error, f"write {full_key} in {self.place}") from None
+        return await self.looked_up(key)
+
+    async def looked_up(self, key: str) -> OriginObject:
+        """The object as it is now; a write through obstore does not say its time."""
+        found = await self.head(key)
+        assert found is not None, "an unconditional look"
+        return found
+
+    def stage(self, key: str, attributes: Attributes) -> ObstoreStaged:
+        """See `OriginStore.stage`."""
+        refuse_odd(self.full_key(key))
+        return ObstoreStaged(self, key, attributes)
+
+    async def delete(self, keys: Sequence[str]) -> dict[str, str]:
+        """See `OriginStore.delete`."""
+        at_a_time = asyncio.Semaphore(_DELETES_AT_A_TIME)
+        told = await asyncio.gather(*(self._delete(key, at_a_time) for key in keys))
+        return {key: message for key, message in zip(keys, told, strict=True) if message}
+
+    async def _delete(self, key: str, at_a_time: asyncio.Semaphore) -> str:
+        if not is_path(self.full_key(key)):
+            return ""
+        async with at_a_time:
+            try:
+                await obstore.delete_async(self.store, [self.full_key(key)])
+            except FileNotFoundError:
+                return ""
+            except (obstore.exceptions.BaseError, ValueError, OSError) as error:
+                return store_error(error, f"delete {self.full_key(key)} in {self.place}").message
+        return ""
+
+    async def copy(
+        self,
+        source: str,
+        match: Validator,
+        key: str,
+        attributes: Attributes | None,
+        condition: WriteCondition = NO_CONDITION,
+    ) -> OriginObject:
+        """See `OriginStore.copy`. With attributes of its own a copy has to be written."""
+        # The look before is all that binds the copy to the source: obstore sends no condition on it.
+        found = await self.head(source)
+        if found is None or not matches(found.validator, match):
+            raise OriginChanged(f"{source} is not the object at the origin any more that it was")
+        if attributes is not None:
+            raise NeedsBytes("this library cannot copy with other metadata")
+        if source == key:
+            return found
+        await self.check_condition(key, condition)
+        refuse_odd(self.full_key(key))
+        try:
+            await obstore.copy_async(
+                self.store,
+                self.full_key(source),
+                self.full_key(key),
+                overwrite=not condition.only_if_absent,
+            )
+        except obstore.exceptions.AlreadyExistsError:
+            raise failed_condition(key, condition) from None
+        except FileNotFoundError:
+            raise KeyNotFound(f"the origin has no object {source}") from None
+        except (obstore.exceptions.BaseError, ValueError, OSError) as error:
+            raise store_error(error, f"copy to {self.full_key(key)} in {self.place}") from None
+        return await self.looked_up(key)
+
+    async def check_condition(self, key: str, condition: WriteCondition) -> None:
+        """Looks whether it holds now. Raises PreconditionFailed."""
+        if condition == NO_CONDITION:
+            return
+        try:
+            found = await self.looked_up(key)
+        except KeyNotFound:
+            if condition.only_if_etag:
+                raise failed_condition(key, condition) from None
+            return
+        if condition.only_if_absent or found.validator.etag != condition.only_if_etag:
+            raise failed_condition(key, condition)
+
+    async def tags(self, key: str) -> dict[str, str]:
+        """See `OriginStore.tags`: obstore cannot read them."""
+        raise NotSupported(f"cannot read tags of {key}: they are not read from a {self.place}")
+
+    async def set_tags(self, key: str, tags: Mapping[str, str]) -> None:
+        """See `OriginStore.set_tags`: obstore gives them only along with a write."""
+        raise NotSupported(f"cannot set {len(tags)} tags of {key}: they are not changed in a {self.place}")
+
+    async def close(self) -> None:
+        """See `OriginStore.close`. The connections go with the store."""
+        self._lister.forget()
+        self.store = None
+
+
+class ObstoreRead:
+    """See `OpenedRead`. Holds one of the origin's `bodies` until it is closed."""
+
+    def __init__(self, origin: ObstoreOrigin, found: OriginObject, result: Any) -> None:
+        self._origin = origin
+        self._result = result
+        self.found = found
+        self.first, end = result.range
+        self.length = end - self.first
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """See `OpenedRead.pieces`."""
+        left = self.length
+        what = f"read {self._origin.full_key(self.found.key)} in {self._origin.place}"
+        try:
+            async for chunk in self._result.stream(min_chunk_size=_LEAST_PIECE_BYTES):
+                data = bytes(chunk)
+                for at in range(0, len(data), _PIECE_BYTES):
+                    piece = data[at : at + _PIECE_BYTES][:left]
+                    left -= len(piece)
+                    if piece:
+                        yield piece
+        except (obstore.exceptions.BaseError, ValueError, OSError) as error:
+            raise store_error(error, what) from None
+        if left:
+            raise UnderStoreFailed(f"cannot {what}: the body ends {left} bytes too early")
+
+    async def close(self) -> None:
+        """See `OpenedRead.close`."""
+        if self._result is not None:
+            self._result = None
+            self._origin.bodies.release()

@@ -1,0 +1,246 @@
+"""S3 and what speaks it: Amazon, Ceph, MinIO, SeaweedFS, R2 and others, with any key that S3 allows, exactly.
+
+Writes carry Content-MD5, so that what arrives damaged is refused; reads carry If-Match, and what comes is compared
+with what was expected once more, since not every proxy on the way keeps conditions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zerohop.errors import (
+    InvalidRequest,
+    KeyNotFound,
+    NotSupported,
+    OriginChanged,
+    PreconditionFailed,
+    ZerohopError,
+)
+from zerohop_worker.files import Buffer
+from zerohop_worker.origins.interface import (
+    NO_CONDITION,
+    Attributes,
+    OriginObject,
+    OriginPage,
+    Validator,
+    WriteCondition,
+)
+from zerohop_worker.origins.options import S3Settings
+from zerohop_worker.origins.s3_bodies import S3Read, range_header, range_of
+from zerohop_worker.origins.s3_copies import copy_object
+from zerohop_worker.origins.s3_deletes import delete_objects
+from zerohop_worker.origins.s3_listing import list_page
+from zerohop_worker.origins.s3_objects import (
+    attribute_headers,
+    attribute_params,
+    condition_params,
+    content_md5,
+    matches,
+    read_object,
+    written_object,
+)
+from zerohop_worker.origins.s3_refusals import Refusal, refusal_error
+from zerohop_worker.origins.s3_requests import Repeat, S3Requests
+from zerohop_worker.origins.s3_staging import S3Staged
+
+__all__ = ["S3Origin"]
+
+_NO_KEY = ("NoSuchKey", "404", "NoSuchVersion")
+
+
+class S3Origin:
+    """See `OriginStore`."""
+
+    min_part_bytes = 5 << 20
+    max_part_bytes = 5 << 30
+    max_parts = 10_000
+    checks_conditions = True
+
+    def __init__(self, settings: S3Settings, read_only: bool = False) -> None:
+        self.requests = S3Requests(settings)
+        self._prefix = settings.prefix
+        self._read_only = read_only
+
+    def full_key(self, key: str) -> str:
+        """The key at the store."""
+        return self._prefix + key
+
+    def failed(self, refusal: Refusal, verb: str, key: str) -> ZerohopError:
+        """The domain error for an answer about one object."""
+        if refusal.code in _NO_KEY:
+            return KeyNotFound(f"the origin has no object {key}")
+        return refusal_error(refusal, self.what(verb, key))
+
+    def what(self, verb: str, key: str) -> str:
+        """Completes "cannot ..."."""
+        return f"{verb} {self.full_key(key)} in {self.requests.place}"
+
+    async def check(self) -> None:
+        """See `OriginStore.check`."""
+        what = f"list {self.requests.place}"
+        try:
+            await self.requests.call("list_objects_v2", {"Prefix": self._prefix, "MaxKeys": 1}, what)
+        except Refusal as refusal:
+            raise refusal_error(refusal, what) from None
+
+    async def head(self, key: str, unless: Validator | None = None) -> OriginObject | None:
+        """See `OriginStore.head`."""
+        params: dict[str, Any] = {"Key": self.full_key(key), "ChecksumMode": "ENABLED"}
+        if unless is not None and unless.etag:
+            params["IfNoneMatch"] = f'"{unless.etag}"'
+        try:
+            answer = await self.requests.call("head_object", params, self.what("look at", key))
+        except Refusal as refusal:
+            if refusal.status == 304 and unless is not None:
+                return None
+            if refusal.code == "405":  # a delete marker
+                raise KeyNotFound(f"the origin has no object {key}") from None
+            raise self.failed(refusal, "look at", key) from None
+        found = read_object(key, answer, int(answer["ContentLength"]), whole=True)
+        return None if unless is not None and matches(found.validator, unless) else found
+
+    async def open(self, key: str, offset: int, length: int | None, match: Validator | None = None) -> S3Read:
+        """See `OriginStore.open`."""
+        await self.requests.bodies.acquire()
+        try:
+            return await self._opened(key, offset, length, match)
+        except BaseException:
+            self.requests.bodies.release()
+            raise
+
+    async def _opened(self, key: str, offset: int, length: int | None, match: Validator | None) -> S3Read:
+        if length == 0:
+            raise InvalidRequest("a read of no bytes")
+        params: dict[str, Any] = {"Key": self.full_key(key)}
+        wanted = range_header(offset, length)
+        if wanted:
+            params["Range"] = wanted
+        if match is not None and match.etag:
+            params["IfMatch"] = f'"{match.etag}"'
+        answer = await self._get(key, params, offset)
+        first, got, size_bytes = range_of(answer)
+        found = read_object(key, answer, size_bytes, whole=got == size_bytes)
+        read = S3Read(self.requests, found, first, got, answer["Body"], self.what("read", key))
+        try:
+            if match is not None and not matches(found.validator, match):
+                raise OriginChanged(f"{key} is not the object at the origin any more that it was")
+            read.narrow(offset, length)
+        except ZerohopError:
+            read.drop()
+            raise
+        return read
+
+    async def _get(self, key: str, params: dict[str, Any], offset: int) -> dict[str, Any]:
+        # A header of our own instead of the parameter: with that botocore would check the body, but a store may
+        # send with a range the checksum of the whole.
+        headers = {"x-amz-checksum-mode": "ENABLED"}
+        what = self.what("read", key)
+        try:
+            try:
+                return await self.requests.call("get_object", params, what, headers=headers, has_body=True)
+            except Refusal as refusal:
+                if refusal.status != 416 or offset > 0:
+                    raise
+                # Only of an empty object no range can be satisfied that begins at 0.
+                params.pop("Range")
+                return await self.requests.call("get_object", params, what, headers=headers, has_body=True)
+        except Refusal as refusal:
+            if refusal.status in (304, 412):
+                raise OriginChanged(f"{key} is not the object at the origin any more that it was") from None
+            if refusal.status == 416:
+                raise InvalidRequest(f"{key} at the origin ends at or before {offset}") from None
+            raise self.failed(refusal, "read", key) from None
+
+    async def list(self, prefix: str, delimiter: str, after: str, limit: int) -> OriginPage:
+        """See `OriginStore.list`."""
+        return await list_page(self.requests, self._prefix, prefix, delimiter, after, limit)
+
+    async def put(
+        self,
+        key: str,
+        body: Sequence[Buffer],
+        attributes: Attributes,
+        condition: WriteCondition = NO_CONDITION,
+    ) -> OriginObject:
+        """See `OriginStore.put`."""
+        data = await asyncio.to_thread(b"".join, body)
+        digest = await asyncio.to_thread(content_md5, data)
+        params = {
+            "Key": self.full_key(key),
+            "Body": data,
+            "ContentMD5": digest,
+            **attribute_params(attributes),
+            **condition_params(condition),
+        }
+        try:
+            async with self.requests.bodies:
+                answer = await self.requests.call(
+                    "put_object",
+                    params,
+                    self.what("write", key),
+                    repeat=Repeat.ALWAYS if condition == NO_CONDITION else Repeat.NOT_DONE,
+                    headers=attribute_headers(attributes),
+                    has_body=True,
+                )
+        except Refusal as refusal:
+            raise self.write_failed(refusal, key, condition) from None
+        return written_object(key, answer, len(data), attributes)
+
+    def write_failed(self, refusal: Refusal, key: str, condition: WriteCondition) -> ZerohopError:
+        """The domain error for the answer to a write."""
+        conditional = condition != NO_CONDITION
+        if conditional and (
+            refusal.status == 412 or (condition.only_if_etag and refusal.code == "NoSuchKey")
+        ):
+            name = "If-None-Match" if condition.only_if_absent else "If-Match"
+            return PreconditionFailed(f"{key} at the origin is not as {name} wants it", condition=name)
+        if conditional and refusal.status == 501:
+            return NotSupported(f"the origin knows no conditional writes [{refusal.code}]")
+        return refusal_error(refusal, self.what("write", key))
+
+    def stage(self, key: str, attributes: Attributes) -> S3Staged:
+        """See `OriginStore.stage`."""
+        return S3Staged(self, key, attributes)
+
+    async def delete(self, keys: Sequence[str]) -> dict[str, str]:
+        """See `OriginStore.delete`."""
+        return await delete_objects(self.requests, self._prefix, keys)
+
+    async def copy(
+        self,
+        source: str,
+        match: Validator,
+        key: str,
+        attributes: Attributes | None,
+        condition: WriteCondition = NO_CONDITION,
+    ) -> OriginObject:
+        """See `OriginStore.copy`."""
+        return await copy_object(self, source, match, key, attributes, condition)
+
+    async def tags(self, key: str) -> dict[str, str]:
+        """See `OriginStore.tags`."""
+        answer = await self._about_tags("get_object_tagging", key, {})
+        return {tag["Key"]: tag["Value"] for tag in answer.get("TagSet", ())}
+
+    async def set_tags(self, key: str, tags: Mapping[str, str]) -> None:
+        """See `OriginStore.set_tags`."""
+        if not tags:
+            await self._about_tags("delete_object_tagging", key, {})
+            return
+        tag_set = [{"Key": name, "Value": value} for name, value in tags.items()]
+        await self._about_tags("put_object_tagging", key, {"Tagging": {"TagSet": tag_set}})
+
+    async def _about_tags(self, operation: str, key: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        what = self.what("read or set tags of", key)
+        try:
+            return await self.requests.call(operation, {"Key": self.full_key(key), **params}, what)
+        except Refusal as refusal:
+            if refusal.status in (405, 501):
+                raise NotSupported("the origin has no tags") from None
+            raise self.failed(refusal, "read or set tags of", key) from None
+
+    async def close(self) -> None:
+        """See `OriginStore.close`."""
+        await self.requests.close()

@@ -1,0 +1,92 @@
+"""Ranged reads of an S3 store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from zerohop.errors import InvalidRequest, UnderStoreFailed
+from zerohop_worker.origins.interface import OriginObject
+from zerohop_worker.origins.s3_requests import CONNECTION_ERRORS, S3Requests
+
+__all__ = ["S3Read", "range_header", "range_of"]
+
+_PIECE_BYTES: Final = 1 << 20
+_CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
+
+
+def range_header(offset: int, length: int | None) -> str:
+    """RFC 9110, section 14.1.2; "" for all of it. A negative offset: the last `-offset` bytes."""
+    if offset < 0:
+        return f"bytes={offset}"
+    if length is None:
+        return f"bytes={offset}-" if offset else ""
+    return f"bytes={offset}-{offset + length - 1}"
+
+
+def range_of(answer: Mapping[str, Any]) -> tuple[int, int, int]:
+    """First byte, number of bytes and size of the whole, of an answer to GetObject. Raises UnderStoreFailed."""
+    length = int(answer["ContentLength"])
+    told = answer.get("ContentRange")
+    if not told:
+        return 0, length, length
+    found = _CONTENT_RANGE.fullmatch(told)
+    if found is None or int(found[2]) - int(found[1]) + 1 != length:
+        raise UnderStoreFailed(f"the origin answers a range that makes no sense: {told!r} of {length} bytes")
+    return int(found[1]), length, int(found[3])
+
+
+class S3Read:
+    """See `OpenedRead`. Holds one of `S3Requests.bodies` until it is closed."""
+
+    def __init__(
+        self, requests: S3Requests, found: OriginObject, first: int, length: int, body: Any, what: str
+    ) -> None:
+        self._requests = requests
+        self._body = body
+        self._what = what
+        self._left = length
+        self._closed = False
+        self.found = found
+        self.first = first
+        self.length = length
+
+    def narrow(self, offset: int, length: int | None) -> None:
+        """Checks that the range which came begins where it was asked to, and forgets what is beyond its end: a store
+        or a proxy may ignore ranges. Raises InvalidRequest, UnderStoreFailed.
+        """
+        size_bytes = self.found.validator.size_bytes
+        wanted = max(0, size_bytes + offset) if offset < 0 else offset
+        if wanted and wanted >= size_bytes:
+            raise InvalidRequest(f"{self.found.key} at the origin ends at {size_bytes}, not beyond {wanted}")
+        if self.first != wanted:
+            raise UnderStoreFailed(f"the origin ignores ranges: asked for {wanted}, got {self.first}")
+        most = size_bytes - wanted
+        came = self.length
+        self.length = self._left = most if length is None or offset < 0 else min(length, most)
+        if came < self.length:
+            raise UnderStoreFailed(f"the origin answers with {came} of {self.length} bytes")
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """See `OpenedRead.pieces`."""
+        while self._left:
+            try:
+                piece: bytes = await self._body.read(min(_PIECE_BYTES, self._left))
+            except CONNECTION_ERRORS as error:
+                raise self._requests.body_error(error, self._what) from error
+            if not piece:
+                raise UnderStoreFailed(f"cannot {self._what}: the body ends {self._left} bytes too early")
+            self._left -= len(piece)
+            yield piece
+
+    async def close(self) -> None:
+        """See `OpenedRead.close`."""
+        if not self._closed:
+            self.drop()
+            self._requests.bodies.release()
+
+    def drop(self) -> None:
+        """Closes the connection unless the answer was read to its end; then it has gone back already."""
+        self._closed = True
+        self._body.close()

@@ -1,0 +1,226 @@
+"""Requests to an S3 store: one client, bounded in connections, with retries of our own in the one place here.
+
+botocore's retries are off: they know neither which of our requests may be repeated nor that the reader behind one
+has gone. Its checksums of requests are sent only where S3 demands them, since older stores refuse what they do not
+know; those of responses are not checked, since most of our reads are of ranges, which have none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from contextvars import ContextVar
+from enum import Enum
+from typing import Any, Final
+
+import aiohttp
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore import UNSIGNED
+from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+
+from zerohop.errors import InvalidRequest, OriginRefused, UnderStoreFailed, ZerohopError
+from zerohop_worker.origins.backoff import backoff_s
+from zerohop_worker.origins.options import S3Settings
+from zerohop_worker.origins.s3_refusals import Refusal, is_not_done, is_passing
+
+__all__ = ["CONNECTION_ERRORS", "Repeat", "S3Requests"]
+
+_RESERVED_CONNECTIONS: Final = 16
+"""For requests without a body, beyond those for bodies: a HEAD never waits for a stalled reader."""
+
+CONNECTION_ERRORS: Final = (boto.BotoCoreError, aiohttp.ClientError, TimeoutError, OSError)
+
+_NEVER_SENT: Final = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError)
+
+_extra_headers: ContextVar[Mapping[str, str]] = ContextVar("extra_headers", default={})  # noqa: B039 - never changed
+
+
+class Repeat(Enum):
+    """Which failures of a request allow to send it again."""
+
+    ALWAYS = "always"  # it does the same twice as once
+    NOT_DONE = "not done"  # only when it certainly was not carried out
+    NEVER = "never"
+
+
+class S3Requests:
+    """The connections to one store. `call` may be used concurrently; `start` is implied by the first."""
+
+    def __init__(self, settings: S3Settings) -> None:
+        self.settings = settings
+        self.bodies = asyncio.Semaphore(settings.max_connections)
+        self._questions = asyncio.Semaphore(_RESERVED_CONNECTIONS)
+        self._starting = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        self._client: Any = None
+        self.place = f"bucket {settings.bucket} at {settings.endpoint or 'Amazon S3'}"
+
+    async def call(
+        self,
+        operation: str,
+        params: Mapping[str, Any],
+        what: str,
+        repeat: Repeat = Repeat.ALWAYS,
+        headers: Mapping[str, str] | None = None,
+        has_body: bool = False,
+    ) -> dict[str, Any]:
+        """One operation of botocore's model, by its method's name. `headers` are sent as they are.
+
+        With `has_body` the caller holds one of `bodies`. Raises Refusal (an answer that is an error, after the
+        retries), OriginRefused, UnderStoreFailed, InvalidRequest; `what` completes "cannot ..." in them.
+        """
+        client = await self._started()
+        for failures in range(1, self.settings.max_attempts + 1):
+            last = failures == self.settings.max_attempts or repeat is Repeat.NEVER
+            asked_s = 0.0
+            try:
+                if has_body:
+                    return await self._send(client, operation, params, headers or {})
+                async with self._questions:
+                    return await self._send(client, operation, params, headers or {})
+            except Refusal as refusal:
+                asked_s = refusal.retry_after_s
+                again = is_passing(refusal) if repeat is Repeat.ALWAYS else is_not_done(refusal)
+                if last or not again:
+                    raise
+            except _NEVER_SENT as error:
+                if last or not self._may_come_up(error):
+                    raise self._translated(error, what) from error
+            except CONNECTION_ERRORS as error:
+                if last or repeat is not Repeat.ALWAYS or not _is_passing(error):
+                    raise self._translated(error, what) from error
+            await asyncio.sleep(backoff_s(failures, asked_s))
+        raise AssertionError("unreachable")
+
+    async def _send(
+        self, client: Any, operation: str, params: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        token = _extra_headers.set(headers)
+        try:
+            answer: dict[str, Any] = await getattr(client, operation)(Bucket=self.settings.bucket, **params)
+        except boto.ClientError as error:
+            raise _refusal(error.response, self._hidden) from None
+        except ResponseParserError:
+            raise Refusal("NotS3", 400, "") from None
+        finally:
+            _extra_headers.reset(token)
+        return answer
+
+    @staticmethod
+    def _may_come_up(error: Exception) -> bool:
+        """A name that does not resolve, or a port where nobody listens, may do so in a moment: a store restarts."""
+        return not isinstance(error, boto.ProxyConnectionError)
+
+    def _translated(self, error: Exception, what: str) -> ZerohopError:
+        if isinstance(
+            error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError
+        ):
+            return OriginRefused(
+                f"cannot {what}: there are no credentials: set access_key and secret_key, profile, or anonymous"
+            )
+        if isinstance(error, boto.SSLError):
+            return OriginRefused(f"cannot {what}: TLS with the endpoint fails: {self._hidden(str(error))}")
+        if isinstance(error, boto.ParamValidationError | boto.UnsupportedTLSVersionWarning):
+            return InvalidRequest(f"cannot {what}: {self._hidden(str(error))}")
+        if isinstance(error, boto.ReadTimeoutError | TimeoutError):
+            return UnderStoreFailed(f"cannot {what}: no byte for {self.settings.read_timeout:g} s")
+        return UnderStoreFailed(f"cannot {what}: {self._hidden(_root_message(error))}")
+
+    def body_error(self, error: Exception, what: str) -> ZerohopError:
+        """The domain error for one that came while a body was read."""
+        return self._translated(error, what)
+
+    def _hidden(self, text: str) -> str:
+        """Without any credentials, should a store have quoted them."""
+        for value in (self.settings.access_key, self.settings.secret_key, self.settings.session_token):
+            text = text.replace(value, "***") if value else text
+        return text[:300]
+
+    async def _started(self) -> Any:
+        async with self._starting:
+            if self._client is None:
+                self._client = await self._start()
+        return self._client
+
+    async def _start(self) -> Any:
+        settings = self.settings
+        try:
+            session = AioSession(profile=settings.profile or None)
+            # Read from disk in a thread what would else block the loop for half a second.
+            loader = session.get_component("data_loader")
+            await asyncio.to_thread(loader.load_service_model, "s3", "service-2")
+            client = await self._stack.enter_async_context(
+                session.create_client(
+                    "s3",
+                    region_name=settings.region or session.get_config_variable("region") or "us-east-1",
+                    endpoint_url=settings.endpoint or None,
+                    verify=(settings.ca_file or True) if settings.verify_tls else False,
+                    aws_access_key_id=settings.access_key or None,
+                    aws_secret_access_key=settings.secret_key or None,
+                    aws_session_token=settings.session_token or None,
+                    config=_config(settings),
+                )
+            )
+        except (boto.BotoCoreError, ValueError, OSError) as error:
+            raise OriginRefused(f"cannot open {self.place}: {self._hidden(str(error))}") from error
+        client.meta.events.register("before-call.s3", _add_headers)
+        return client
+
+    async def close(self) -> None:
+        """Closes connections."""
+        self._client = None
+        await self._stack.aclose()
+
+
+def _config(settings: S3Settings) -> AioConfig:
+    own_endpoint = settings.endpoint and "amazonaws.com" not in settings.endpoint
+    path_style = bool(own_endpoint) if settings.path_style is None else settings.path_style
+    return AioConfig(
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        max_pool_connections=settings.max_connections + _RESERVED_CONNECTIONS,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path" if path_style else "auto"},
+        user_agent_appid="zerohop",
+        **({"signature_version": UNSIGNED} if settings.anonymous else {}),
+    )
+
+
+def _add_headers(params: dict[str, Any], **_: Any) -> None:
+    params["headers"].update(_extra_headers.get())
+
+
+def _refusal(answer: Mapping[str, Any], hidden: Any) -> Refusal:
+    told = answer.get("Error", {})
+    about = answer.get("ResponseMetadata", {})
+    status = int(about.get("HTTPStatusCode", 0))
+    after = about.get("HTTPHeaders", {}).get("retry-after", "")
+    return Refusal(
+        str(told.get("Code", status)),
+        status,
+        hidden(str(told.get("Message", ""))),
+        float(after) if after.isascii() and after.isdigit() else 0.0,
+    )
+
+
+def _is_passing(error: Exception) -> bool:
+    return isinstance(error, boto.HTTPClientError | aiohttp.ClientError | OSError) and not isinstance(
+        error, boto.SSLError
+    )
+
+
+def _root_message(error: Exception) -> str:
+    """The message, with that of the operating system where there is one: "Connection refused" helps more than
+    "could not connect".
+    """
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return f"{error}: {inner.strerror}" if inner.strerror not in str(error) else str(error)
+        inner = inner.__cause__ or inner.__context__
+    return str(error) or type(error).__name__
