@@ -12,11 +12,12 @@ from typing import Final
 import msgspec
 
 from zerohop_bench.lines import LINES
-from zerohop_bench.results import Run, Verdict
+from zerohop_bench.results import Run
 
 __all__ = ["Baseline", "Change", "Expected", "compare", "renewed"]
 
 _DEFAULT_TOLERANCE: Final = 0.3
+_RATE_TOLERANCE: Final = 0.5
 _ITSELF: Final = "itself"
 _SLACK: Final = 0.1
 """Share of its bound that a figure without an opponent may grow by in any case: of nothing, nothing is a multiple."""
@@ -63,45 +64,52 @@ class Change(msgspec.Struct, frozen=True):
 
 def compare(baseline: Baseline, run: Run) -> list[Change]:
     """Each ratio of the baseline beside that of the run. One whose opponent is not installed is passed over."""
-    found = {name: _ratio(verdict) for name, verdict, _ in _verdicts(run)}
+    found = _ratios(run)
     return [
-        _change(name, expected, found.get(name))
+        _change(name, expected, found[name].ratio if name in found else None)
         for name, expected in baseline.ratios.items()
         if name in found or not _is_excused(name, run)
     ]
 
 
 def renewed(run: Run, before: Baseline | None) -> Baseline:
-    """A baseline of this run, with the tolerances that the one before had; a regular line's where it had none."""
+    """A baseline of this run, with the tolerances that the one before had; a line's own where it had none."""
     kept: Mapping[str, Expected] = before.ratios if before else {}
     ratios = {
-        name: Expected(
-            round(_ratio(verdict), 4),
-            kept[name].tolerance if name in kept else tolerance,
-            verdict.target.at_most,
+        name: msgspec.structs.replace(
+            new,
+            ratio=round(new.ratio, 4),
+            tolerance=kept[name].tolerance if name in kept else new.tolerance,
         )
-        for name, verdict, tolerance in _verdicts(run)
+        for name, new in _ratios(run).items()
     }
     machine = f"{run.machine.cpus} x {run.machine.cpu_model}, {run.machine.date}"
     return Baseline(run.plan, machine, ratios)
 
 
-def _verdicts(run: Run) -> list[tuple[str, Verdict, float]]:
+def _ratios(run: Run) -> dict[str, Expected]:
+    """By rate and, where it was taken, by processor time; the latter is the steadier, so the former may vary more."""
     tolerances = {line.name: line.tolerance for line in LINES}
-    return [
-        (
-            f"{result.name} / {verdict.target.against or _ITSELF} / "
-            f"{'CPU' if verdict.target.by_cpu else result.unit}",
-            verdict,
-            tolerances.get(result.name, _DEFAULT_TOLERANCE),
-        )
-        for result in run.results
-        for verdict in result.verdicts()
-    ]
-
-
-def _ratio(verdict: Verdict) -> float:
-    return verdict.ratio if verdict.target.against else verdict.ratio / verdict.target.bound
+    found: dict[str, Expected] = {}
+    for result in run.results:
+        tolerance = tolerances.get(result.name, _DEFAULT_TOLERANCE)
+        for verdict in result.verdicts():
+            target = verdict.target
+            if not target.against:
+                found[f"{result.name} / {_ITSELF} / {result.unit}"] = Expected(
+                    verdict.ratio / target.bound, tolerance, at_most=True
+                )
+                continue
+            by_cpu = result.ratio(target.against, by_cpu=True)
+            if by_cpu is not None:
+                found[f"{result.name} / {target.against} / CPU"] = Expected(by_cpu, tolerance, at_most=True)
+            if not target.by_cpu:
+                found[f"{result.name} / {target.against} / {result.unit}"] = Expected(
+                    verdict.ratio,
+                    tolerance if by_cpu is None else max(tolerance, _RATE_TOLERANCE),
+                    target.at_most,
+                )
+    return found
 
 
 def _change(name: str, expected: Expected, now: float | None) -> Change:

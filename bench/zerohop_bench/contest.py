@@ -58,13 +58,14 @@ def measure(
 
 
 def _result(stage: Stage, line: Line) -> Result:
-    stage.say(line.title)
+    title = line.title_of(stage.plan)
+    stage.say(title)
     stage.remarks.clear()
     try:
         figures = line.measure(stage)
     except _FAILURES as error:
-        return Result(line.name, line.title, line.unit, targets=line.targets, failed=failure(error))
-    return Result(line.name, line.title, line.unit, figures, line.targets, remarks=tuple(stage.remarks))
+        return Result(line.name, title, line.unit, targets=line.targets, failed=failure(error))
+    return Result(line.name, title, line.unit, figures, line.targets, remarks=tuple(stage.remarks))
 
 
 def _curve(stage: Stage, growth: Growth) -> Curve:
@@ -87,7 +88,7 @@ def _machine() -> Machine:
         cpus=len(os.sched_getaffinity(0)),
         cpu_model=models[0] if models else platform.machine(),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        kernel=platform.release(),
+        kernel=platform.release().partition("-")[0],
         load_before=os.getloadavg()[0],
     )
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from zerohop_bench import by_reference, large_bodies, listing_pages, members, small_requests, standing_costs
 from zerohop_bench.peer_servers import Nginx, SeaweedFs
 from zerohop_bench.results import Figure, Target
-from zerohop_bench.stage import MIB, SYNCED, Stage
+from zerohop_bench.stage import MIB, SYNCED, Plan, Stage
 
 __all__ = ["LINES", "PEER_LINES", "Line"]
 
@@ -22,7 +22,10 @@ _SENDFILE: Final = (Target(1.0, _NGINX, worst=0.95), Target(1.1, _NGINX, at_most
 
 
 class Line(NamedTuple):
-    """`unit` is "req/s" or "B/s" (more is better), or "us", "s", "B" or "%" of a core (less is better)."""
+    """`title` may name fields of the plan.
+
+    `unit` is "req/s" or "B/s" (more is better), or "us", "s", "B" or "%" of a core (less is better).
+    """
 
     name: str
     title: str
@@ -31,6 +34,10 @@ class Line(NamedTuple):
     targets: tuple[Target, ...] = ()
     tolerance: float = 0.3
     """Share by which a ratio may get worse before the guard calls it a regression."""
+
+    def title_of(self, plan: Plan) -> str:
+        """The title with the sizes of `plan`."""
+        return self.title.format(**plan._asdict(), most_keys=plan.listed_keys[-1])
 
 
 _TWO_PROXIES: Final = (
@@ -81,10 +88,10 @@ LINES: Final = (
         (Target(1.5, members.NATIVE, at_most=True),), tolerance=0.6,
     ),
     Line(
-        "list", "LIST page of 1,000 keys, largest bucket", "req/s", listing_pages.pages,
+        "list", "LIST page of 1,000 keys out of {most_keys:,}", "req/s", listing_pages.pages,
         (Target(1 / 1.3, listing_pages.of_keys(1_000)), Target(2.0, _WEED)),
     ),
-    Line("complete", "CompleteMultipartUpload of 10,000 parts", "s", by_reference.complete),
+    Line("complete", "CompleteMultipartUpload of {parts:,} parts", "s", by_reference.complete),
     Line("copy", "CopyObject of 5 GiB", "s", by_reference.copy),
     Line(
         "moved", "bytes moved by both", "B", by_reference.moved_bytes,
@@ -95,12 +102,12 @@ LINES: Final = (
         (Target(1.0, at_most=True),), tolerance=0.5,
     ),
     Line(
-        "idle-memory", "memory of 1,000 idle connections", "B", standing_costs.idle_connections,
+        "idle-memory", "memory of {idle_connections:,} idle connections", "B", standing_costs.idle_connections,
         (Target(60.0 * MIB, at_most=True),),
     ),
     Line("two-proxies", "4 KiB GET, two proxies", "req/s", members.two_proxies, (_TWO_PROXIES,), tolerance=0.2),
     Line(
-        "crowd", "fast client among slow and idle ones", "req/s", standing_costs.crowd,
+        "crowd", "fast client among {crowd:,} slow and {crowd:,} idle", "req/s", standing_costs.crowd,
         (Target(0.5, standing_costs.ALONE),), tolerance=0.4,
     ),
 )  # fmt: skip

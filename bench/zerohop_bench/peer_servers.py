@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import ClassVar, Final
@@ -30,7 +31,8 @@ class SeaweedFs(Server):
 
     def version(self) -> str:
         said = subprocess.run([find_program("weed"), "version"], capture_output=True, text=True, check=False)
-        return "SeaweedFS " + said.stdout.split(" version ")[-1].strip()
+        number = re.search(r"\b\d+\.\d+\b", said.stdout)
+        return f"SeaweedFS {number[0] if number else said.stdout.strip()}"
 
     def start(self) -> None:
         ports = dict(zip(_WEED_PORTS, free_ports(len(_WEED_PORTS)), strict=True))
@@ -150,7 +152,7 @@ class Nginx(Server):
 
     def version(self) -> str:
         said = subprocess.run([find_program("nginx"), "-v"], capture_output=True, text=True, check=False)
-        return said.stderr.strip().removeprefix("nginx version: ")
+        return said.stderr.strip().removeprefix("nginx version: ").replace("/", " ")
 
     def start(self) -> None:
         (port,) = free_ports(1)

@@ -13,6 +13,8 @@ __all__ = ["plot_run"]
 
 _DPI = 70  # each picture stays below 60 kB
 
+_FARTHEST = 10  # what is better or worse by more is drawn so
+
 
 def plot_run(run: Run, folder: Path) -> list[Path]:
     """Writes targets.png and a picture for each curve; returns their paths. Raises NotSupported without matplotlib."""
@@ -34,16 +36,21 @@ def _plot_targets(run: Run, path: Path) -> None:
     for result in run.results:
         for verdict in result.verdicts():
             target = verdict.target
-            ratio = max(verdict.ratio, target.bound / 100)
+            ratio = max(verdict.ratio, target.bound / _FARTHEST)
             better = target.bound / ratio if target.at_most else ratio / target.bound
+            better = min(max(better, 1 / _FARTHEST), _FARTHEST)
             what = f"{result.title}{', CPU' if target.by_cpu else ''}"
             bars.append((f"{what} / {target.against}" if target.against else what, better, verdict.met))
     figure, axes = plt.subplots(figsize=(9, 0.32 * len(bars) + 1.2), layout="constrained")
     bars.reverse()
     colors = ["tab:green" if met else "tab:red" for *_, met in bars]
-    axes.barh([name for name, *_ in bars], [better for _, better, _ in bars], color=colors)
+    # From the line of the target: to the right what is better, to the left what falls short.
+    axes.barh([name for name, *_ in bars], [better - 1 for _, better, _ in bars], left=1, color=colors)
     axes.axvline(1, color="black", linewidth=0.8)
-    axes.set(xscale="log", xlabel="times as good as the target (1: just met)")
+    axes.set(xscale="log", xlabel="times as good as the target asks for", xlim=(1 / _FARTHEST, _FARTHEST))
+    ticks = (0.1, 0.2, 0.5, 1, 2, 5, 10)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
     axes.tick_params(axis="y", labelsize=8)
     figure.savefig(path, dpi=_DPI)
     plt.close(figure)

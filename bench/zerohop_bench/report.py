@@ -17,6 +17,7 @@ __all__ = ["BEGIN", "END", "as_markdown", "as_table", "rewrite", "shown", "targe
 BEGIN: Final = "<!-- written by `zerohop bench all --docs`: begin -->"
 END: Final = "<!-- written by `zerohop bench all --docs`: end -->"
 _HEADINGS: Final = ("", "server", "median", "range", "CPU us", "ratio", "by CPU", "target", "")
+_BOLD: Final = "**"
 _IS_TEXT: Final = frozenset({0, 1, 7, 8})
 
 _Row = tuple[str, ...]
@@ -56,7 +57,7 @@ def as_table(run: Run) -> Table:
         table.add_column(heading, justify="left" if number in _IS_TEXT else "right")
     for result in run.results:
         for row in _rows(result):
-            table.add_row(*row)
+            table.add_row(*(cell.replace(_BOLD, "") for cell in row))
         table.add_section()
     return table
 
@@ -110,7 +111,7 @@ def _row(result: Result, figure: Figure, verdicts: list[Verdict]) -> _Row:
         "" if is_ours else _times(result.ratio(figure.who)),
         "" if is_ours else _times(result.ratio(figure.who, by_cpu=True)),
         "; ".join(target_text(verdict, result.unit) for verdict in verdicts),
-        "; ".join("met" if verdict.met else "**missed**" for verdict in verdicts),
+        "; ".join("met" if verdict.met else f"{_BOLD}missed{_BOLD}" for verdict in verdicts),
     )
 
 

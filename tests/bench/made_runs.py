@@ -7,8 +7,14 @@ from zerohop_bench.results import OURS, Curve, Figure, Machine, Point, Result, R
 MACHINE = Machine("2026-01-02", 2, "Some CPU", 24 << 30, "6.1", 0.5, 1.5)
 
 
-def made_run(rate: float = 2000.0, moved_bytes: float = 0.0, *, missing: dict[str, str] | None = None) -> Run:
-    ours = Figure(OURS, (rate, rate * 1.1), (100.0, 110.0))
+def made_run(
+    rate: float = 2000.0,
+    moved_bytes: float = 0.0,
+    *,
+    cpu_us: float = 100.0,
+    missing: dict[str, str] | None = None,
+) -> Run:
+    ours = Figure(OURS, (rate, rate * 1.1), (cpu_us, cpu_us * 1.1))
     weed = Figure("SeaweedFS", (1000.0, 1100.0), (200.0, 210.0))
     nginx = Figure("nginx", (4000.0, 4400.0), (20.0, 21.0))
     others = tuple(figure for figure in (nginx, weed) if figure.who not in (missing or {}))

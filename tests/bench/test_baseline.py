@@ -22,7 +22,10 @@ def test_what_is_within_its_tolerance_is_no_regression() -> None:
     baseline = renewed(made_run(2000.0), None)
     assert worse(baseline, made_run(1500.0)) == set()
     assert worse(baseline, made_run(9000.0)) == set()
-    assert worse(baseline, made_run(1300.0)) == {"get-4k / nginx / req/s", "get-4k / SeaweedFS / req/s"}
+    assert worse(baseline, made_run(900.0)) == {"get-4k / nginx / req/s", "get-4k / SeaweedFS / req/s"}
+    by_cpu = {"get-4k / nginx / CPU", "get-4k / SeaweedFS / CPU"}
+    assert worse(baseline, made_run(cpu_us=125)) == set()
+    assert worse(baseline, made_run(cpu_us=135)) == by_cpu
 
 
 def test_a_figure_without_an_opponent_is_measured_by_its_bound() -> None:
@@ -36,7 +39,8 @@ def test_a_peer_that_is_not_there_is_passed_over_but_a_line_without_figures_is_w
     without = made_run(missing={"nginx": "apt-get install nginx"})
     assert worse(baseline, without) == set()
     assert worse(baseline, msgspec.structs.replace(without, results=without.results[1:])) == {
-        "get-4k / SeaweedFS / req/s"
+        "get-4k / SeaweedFS / req/s",
+        "get-4k / SeaweedFS / CPU",
     }
 
 
@@ -59,7 +63,7 @@ def test_the_command_compares_a_run_that_was_kept(
     kept.write_bytes(msgspec.json.encode(made_run(rate)))
     done = CliRunner().invoke(bench, arguments)
     assert done.exit_code == status
-    line = next(line for line in done.output.splitlines() if "get-4k / nginx" in line)
+    line = next(line for line in done.output.splitlines() if "get-4k / nginx / req/s" in line)
     assert line.split()[0] == mark
 
 

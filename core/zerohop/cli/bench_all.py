@@ -46,8 +46,21 @@ _lines = click.option("--lines", help="Only these lines, such as get-4k,list.")
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Rewrite the block of this Markdown page too, and put the pictures into the folder of its name.",
 )
+@click.option(
+    "--run",
+    "run_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Show a run.json again, instead of measuring now.",
+)
 @_folder
-def all_lines(quick: bool, lines: str | None, results: Path, docs: Path | None, folder: Path | None) -> None:
+def all_lines(
+    quick: bool,
+    lines: str | None,
+    results: Path,
+    docs: Path | None,
+    run_file: Path | None,
+    folder: Path | None,
+) -> None:
     """Measure every line of the table of targets against its peers.
 
     Each server has one core, and the load another. Starts its own servers on loopback, and leaves nothing behind.
@@ -55,7 +68,7 @@ def all_lines(quick: bool, lines: str | None, results: Path, docs: Path | None, 
     """
     from zerohop_bench.report import as_markdown, rewrite
 
-    run = _measured(quick, lines, folder)
+    run = _kept(run_file) if run_file is not None else _measured(quick, lines, folder)
     pictures = _write(run, results)
     if docs is not None:
         beside = docs.with_suffix("")
@@ -110,13 +123,12 @@ def guard(update: bool, baseline: Path, run_file: Path | None, results: Path, fo
     import msgspec
 
     from zerohop_bench.baseline import Baseline, compare, renewed
-    from zerohop_bench.results import Run
 
     before = msgspec.json.decode(baseline.read_bytes(), type=Baseline) if baseline.exists() else None
     if before is None and not update:
         raise NotFound(f"there is no {baseline}: --update writes it")
     if run_file is not None:
-        run = msgspec.json.decode(run_file.read_bytes(), type=Run)
+        run = _kept(run_file)
     else:
         run = _measured(True, None, folder)
         _write(run, results)
@@ -196,6 +208,17 @@ def _write(run: Run, results: Path) -> list[Path]:
     results.mkdir(parents=True, exist_ok=True)
     (results / "run.json").write_bytes(_json(run))
     return plot_run(run, results)
+
+
+def _kept(run_file: Path) -> Run:
+    import msgspec
+
+    from zerohop_bench.results import Run
+
+    try:
+        return msgspec.json.decode(run_file.read_bytes(), type=Run)
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"{run_file} is no run of this version: {error}") from None
 
 
 def _json(run: Run) -> bytes:
