@@ -12,6 +12,7 @@ from zerohop.model import BucketRecord, ObjectRecord, no_segment
 from zerohop.rpc.master_api import CopyObject, CopyPart, LookupObject, ObjectResult, PartResult, RenameObject
 from zerohop_master import keys
 from zerohop_master.contents import References, contents_of
+from zerohop_master.local_objects import refuse_mounted
 from zerohop_master.manifests import all_persisted
 from zerohop_master.namespace import Namespace
 from zerohop_master.objects import check_expected, check_key, found_object, lookup_object, replace_object
@@ -28,11 +29,10 @@ async def copy_object(namespace: Namespace, request: CopyObject) -> ObjectResult
     check_key(given.key)
 
     async def body(transaction: Transaction) -> ObjectResult:
-        source = await _source(namespace, transaction, request)
         bucket, old = await namespace.bucket_and_row(transaction, request.caller, request.bucket, given.key)
+        refuse_mounted(bucket)
+        source = await _source(namespace, transaction, request)
         check_expected(old, request.expected_version)
-        if bucket.mount_id:
-            raise NeedsBytes("the target is at the origin of a mount")
         record = msgspec.structs.replace(
             given,
             size_bytes=source.size_bytes,

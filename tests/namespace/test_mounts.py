@@ -18,7 +18,6 @@ from zerohop.errors import (
     InvalidRequest,
     KeyNotFound,
     MountNotFound,
-    NeedsBytes,
     OriginNeeded,
     OriginRefused,
 )
@@ -263,7 +262,7 @@ async def test_operations_of_the_origin_are_not_done_here(world: Mounted) -> Non
         record=source.record,
         mutation=mutation(),
     )
-    with pytest.raises(NeedsBytes):
+    with pytest.raises(OriginNeeded):
         await copies.copy_object(namespace, copy)
     with pytest.raises(InvalidRequest, match="unmount"):
         await buckets.delete_bucket(

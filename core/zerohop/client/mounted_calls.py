@@ -10,9 +10,10 @@ from typing import Any, Final, cast
 import msgspec
 
 from zerohop.client.mounts import MountedObjects, WhatIsRead
-from zerohop.errors import Conflict, InvalidRequest, OperationConflict, OriginNeeded
+from zerohop.errors import Conflict, InvalidRequest, NeedsBytes, OperationConflict, OriginNeeded
 from zerohop.model import Caller, WritePolicy
 from zerohop.rpc.master_api import (
+    CopyObject,
     DeleteObjects,
     GetMounted,
     ListObjects,
@@ -25,7 +26,7 @@ from zerohop.rpc.master_api import (
     VersionPage,
 )
 from zerohop.rpc.message import Request
-from zerohop.rpc.origin_api import ListMounted
+from zerohop.rpc.origin_api import CopyMounted, ListMounted
 
 __all__ = ["MountedCalls"]
 
@@ -60,6 +61,8 @@ class MountedCalls:
                 return await self._delete(request, mount_id)
             case PutObject():
                 return await self._put(request, mount_id)
+            case CopyObject():
+                return await self._copy(request, mount_id)
             case SetTags():
                 return await self._set_tags(request, mount_id)
         raise needed
@@ -161,6 +164,24 @@ class MountedCalls:
             request.record,
             only_if_absent=request.expected_version == 0,
             only_if_etag=etag,
+        )
+
+    async def _copy(self, request: CopyObject, mount_id: bytes) -> ObjectResult:
+        """Within one mount the origin copies. Raises NeedsBytes for other sources."""
+        if request.source_bucket != request.bucket:
+            raise NeedsBytes("the source is not in the same mount")
+        return await self._mounts.copy(
+            CopyMounted(
+                caller=request.caller,
+                mount_id=mount_id,
+                bucket=request.bucket,
+                source_key=request.source_key,
+                source_version=request.source_version,
+                record=request.record,
+                only_if_absent=request.expected_version == 0,
+                only_if_etag=await self._etag(mount_id, request.record.key, request.expected_version),
+                mutation=request.mutation,
+            )
         )
 
     async def persist(self, caller: Caller, bucket: str, put: ObjectResult) -> ObjectResult:

@@ -161,16 +161,16 @@ class DeleteMounted(Request[DeleteResult], tag="delete_mounted", kw_only=True):
 
 
 class CopyMounted(Request[ObjectResult], tag="copy_mounted", kw_only=True):
-    """The origin's own copy between two keys of one mount, asked of the owner of the target. `source_etag` is the
-    ETag that clients see of the version to copy. Raises NeedsBytes where the origin cannot, KeyNotFound, Conflict
-    (the source has changed), PreconditionFailed as `CommitStaged`.
+    """The origin's own copy between two keys of one mount, asked of the owner of the target. `source_version` is the
+    row version of what is to be copied. Raises NeedsBytes where the origin cannot, KeyNotFound, Conflict (the source
+    has changed), PreconditionFailed as `CommitStaged`.
     """
 
     caller: Caller
     mount_id: bytes
     bucket: str
     source_key: str
-    source_etag: str
+    source_version: int
     record: ObjectRecord
     only_if_absent: bool = False
     only_if_etag: str = ""

@@ -224,11 +224,11 @@ class Changes:
         """See `CopyMounted`."""
         mount = await self._owner.registry.get(request.mount_id)
         mount_id, key = mount.info.mount_id, request.record.key
-        source = (await self._owner.known(mount_id, request.source_key)).record
-        if source is None or source.origin is None:
-            raise NeedsBytes("the source is not at the origin, or nothing is known of it")
-        if source.etag != request.source_etag:
+        version, source, _ = await self._owner.known(mount_id, request.source_key)
+        if version != request.source_version or source is None:
             raise Conflict("the source has changed since it was looked up")
+        if source.origin is None:
+            raise NeedsBytes("the origin does not have the source yet")
         async with self._owner.locks.holding((mount_id, key)):
             (known,) = await self._owner.begin(mount_id, key)
             wanted = _Wanted(request.only_if_absent, request.only_if_etag)
