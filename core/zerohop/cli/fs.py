@@ -7,6 +7,7 @@ import click
 from zerohop.cli.fs_change import mkdir, mv, rm, touch
 from zerohop.cli.fs_copy import cp
 from zerohop.cli.fs_list import du, ls
+from zerohop.cli.fs_mount import mount, sync, unmount
 from zerohop.cli.fs_show import cat, checksum, head, location, stat, tail
 from zerohop.cli.fs_show import test as test_path
 
@@ -22,5 +23,8 @@ def fs() -> None:
     """
 
 
-for _command in (ls, stat, cat, head, tail, cp, mv, rm, mkdir, du, touch, test_path, checksum, location):
+_FILES = (ls, stat, cat, head, tail, cp, mv, rm, mkdir, du, touch, test_path, checksum, location)
+_MOUNTS = (mount, unmount, sync)
+
+for _command in (*_FILES, *_MOUNTS):
     fs.add_command(_command)

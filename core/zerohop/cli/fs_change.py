@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import click
 
 from zerohop.cli.cluster_options import on_cluster, reading_cluster
+from zerohop.cli.owners import owner_of_new
 from zerohop.cli.paths import ClusterPath, parse_cluster
 from zerohop.cli.tree import FOLDER_TYPE, Found, find, objects_below, require
 from zerohop.client.objects import ObjectClient
@@ -43,7 +44,7 @@ async def mkdir(objects: ObjectClient, paths: tuple[str, ...], parents: bool) ->
         if path.is_bucket or parents:
             _check_bucket_name(path.bucket)
             try:
-                await objects.create_bucket(path.bucket)
+                await objects.create_bucket(path.bucket, owner=await owner_of_new(objects))
             except BucketAlreadyOwned:
                 if not parents:
                     raise

@@ -62,9 +62,12 @@ class ObjectClient:
         """One bucket."""
         return (await self.client.call(GetBucket(caller=self.caller, bucket=name))).bucket
 
-    async def create_bucket(self, name: str) -> BucketRecord:
-        """Raises BucketAlreadyOwned, BucketAlreadyExists, InvalidRequest for a name that S3 does not allow."""
-        request = CreateBucket(caller=self.caller, bucket=name, mutation=new_mutation_id())
+    async def create_bucket(self, name: str, *, owner: str = "") -> BucketRecord:
+        """A bucket of the caller, or of the canonical id `owner`. Raises BucketAlreadyOwned, BucketAlreadyExists,
+        InvalidRequest for a name that S3 does not allow.
+        """
+        caller = Caller(owner) if owner else self.caller
+        request = CreateBucket(caller=caller, bucket=name, mutation=new_mutation_id())
         return (await self.client.call(request)).bucket
 
     async def delete_bucket(self, name: str) -> None:
