@@ -79,7 +79,7 @@ class Housekeeping:
 
     async def collect(self) -> None:
         """Does the work that is due, then deletes the contents that are."""
-        lease = await self._lease()
+        lease = await self.lease()
         if lease is None:
             return
         with self._giving_up_a_lost_lease():
@@ -99,7 +99,7 @@ class Housekeeping:
 
     async def sweep(self) -> None:
         """Removes orphans and old results; a worker that cannot be asked is passed over."""
-        lease = await self._lease()
+        lease = await self.lease()
         if lease is None:
             return
         with self._giving_up_a_lost_lease():
@@ -118,7 +118,7 @@ class Housekeeping:
                 is_complete = False
         self.done.sweeps += is_complete
 
-    async def _lease(self) -> Lease | None:
+    async def lease(self) -> Lease | None:
         """The lease, renewed by a commit only when a third of its time is over: an idle cluster should not write.
 
         One that was lost in between is found out by the first commit that depends on it.

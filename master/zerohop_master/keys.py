@@ -18,6 +18,9 @@
     mi mount                      mount: what it shows, and its sealed secrets
     mg mount                      generation: its version changes with each write in the mount
     w bid key                     local object of a mounted bucket: what is still to be done about it
+    jr job                        job: what it is to do, how far it is
+    jf job                        the latest objects that a job failed at
+    r bid kind key                rule for a key, or for all below a prefix: pins, times to live, numbers of copies
     i ...                         users: `in` name, `ia` access key, `ic` canonical id, `ig` generation
     f store                       facts of the whole store: format, under-store
     l name                        leases (written by the engine)
@@ -36,10 +39,12 @@ __all__ = [
     "BUCKETS",
     "DELETIONS",
     "DUE_WORK",
+    "JOBS",
     "LOCAL_OBJECTS",
     "MOUNTS",
     "MUTATIONS",
     "NODES",
+    "RULES",
     "STORE_FACTS",
     "USERS_BY_NAME",
     "USERS_GENERATION",
@@ -55,6 +60,9 @@ __all__ = [
     "first_index_of",
     "inline_data",
     "is_part_owner",
+    "job",
+    "job_failures",
+    "key_of_local_object",
     "local_object",
     "local_objects",
     "manifest_rows",
@@ -71,6 +79,8 @@ __all__ = [
     "parts",
     "reference",
     "references",
+    "rule",
+    "rules_of",
     "segments",
     "span",
     "text_of",
@@ -93,6 +103,8 @@ DUE_WORK: Final = b"t"
 MUTATIONS: Final = b"x"
 MOUNTS: Final = b"mi"
 LOCAL_OBJECTS: Final = b"w"
+JOBS: Final = b"jr"
+RULES: Final = b"r"
 USERS_BY_NAME: Final = b"in"
 USERS_GENERATION: Final = b"ig"
 STORE_FACTS: Final = b"fstore"
@@ -299,6 +311,28 @@ def local_objects(bucket_id: bytes) -> bytes:
 
 def local_object(bucket_id: bytes, key: str) -> bytes:
     return LOCAL_OBJECTS + bucket_id + key.encode()
+
+
+def key_of_local_object(row_key: bytes) -> str:
+    return row_key[9:].decode()
+
+
+def job(job_id: bytes) -> bytes:
+    return JOBS + job_id
+
+
+def job_failures(job_id: bytes) -> bytes:
+    return b"jf" + job_id
+
+
+def rules_of(bucket_id: bytes) -> bytes:
+    """Prefix of all rules of a bucket."""
+    return RULES + bucket_id
+
+
+def rule(bucket_id: bytes, kind: bytes, key: str) -> bytes:
+    """`kind` is one letter: whether it is of one key or of all below a prefix, it has to tell, too."""
+    return rules_of(bucket_id) + kind + key.encode()
 
 
 def node(worker_id: str) -> bytes:

@@ -22,6 +22,8 @@ from zerohop.tasks import TaskGroup
 from zerohop_master.api import register_handlers
 from zerohop_master.cluster import Cluster
 from zerohop_master.housekeeping import Housekeeping
+from zerohop_master.jobs.cluster_calls import ClusterCalls
+from zerohop_master.jobs.persist_queue import PersistQueue
 from zerohop_master.kv.interface import KeyValueStore
 from zerohop_master.kv.memory import MemoryStore
 from zerohop_master.kv.sqlite import SqliteStore
@@ -69,16 +71,25 @@ async def run(
         )
         housekeeping = Housekeeping(namespace, workers, cluster, calls, clock, grace_s=config.grace_s)
         mounts = Mounts(namespace, box, workers.membership, calls)
+        cluster_calls = ClusterCalls(
+            namespace,
+            workers.membership,
+            cluster_secret=config.cluster_secret or None,
+            ssl_context=rpc_client_tls(config),
+            own_host_id=config.host_id,
+        )
         register_handlers(server, namespace, workers, users, cluster, mounts, reads_in_turn=True)
         metrics = MasterMetrics(store, workers, cluster, housekeeping, server.calls)
         admin.add(CallsCollector(server.calls), metrics)
         admin.on_scrape(metrics.prepare)
         jobs = TaskGroup("master")
+        queue = PersistQueue(namespace, cluster_calls, jobs, lambda: housekeeping.is_holding)
         try:
             for address in config.listen:
                 await server.listen(address)
             cluster.address = str(server.addresses[0])
             _start_jobs(config, jobs, housekeeping)
+            jobs.start("persist queue", queue.run())
             admin.on_readiness(metrics.unready)
             ready(cluster.address)
             await stop.wait()
@@ -88,6 +99,7 @@ async def run(
             await server.close(drain_s=_DRAIN_S)
             await jobs.close()
             await calls.close()
+            await cluster_calls.close()
 
 
 def _settings(config: MasterConfig) -> ClusterSettings:
