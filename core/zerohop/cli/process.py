@@ -24,6 +24,7 @@ import uvloop
 
 from zerohop.cli.config_flags import flags_of, load_config
 from zerohop.cli.exit_codes import FAILED
+from zerohop.cli.heap import keep_freed_memory, settle_objects
 from zerohop.config import MasterConfig, ProcessConfig, ProxyConfig, WorkerConfig
 from zerohop.logs import configure_logs
 
@@ -86,9 +87,11 @@ def _run_process(
     config = load_config(struct, config_file, flags).config
     configure_logs(name, form=config.log_format, level=config.log_level)
     _raise_descriptor_limit()
+    keep_freed_memory()
     run: _Run = importlib.import_module(module).run
 
     def announce(text: str) -> None:
+        settle_objects()
         click.echo(f"{name} ready {text}".rstrip())
         if supervisor_pid is not None:
             # The supervisor reads this one line; whatever else is printed shall not wait in a pipe for nobody.

@@ -175,8 +175,9 @@ class Wire(asyncio.Protocol):
                 await self.drain(progress_timeout_s)
             piece = view[start : start + WRITE_PIECE_BYTES]
             self.flush()
-            self.transport.write(frame_header(FrameKind.DATA, call_id, len(piece)))
-            self.transport.write(piece if piece.readonly else bytes(piece))
+            header = frame_header(FrameKind.DATA, call_id, len(piece))
+            # One system call, and no packet of its own for nine bytes.
+            self.transport.writelines((header, piece if piece.readonly else bytes(piece)))
         if self.write_paused or self.closed:
             await self.drain(progress_timeout_s)
         return len(view)
