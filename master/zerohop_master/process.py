@@ -21,6 +21,7 @@ from zerohop.rpc.tls import rpc_client_tls, rpc_server_tls
 from zerohop.tasks import TaskGroup
 from zerohop_master.api import register_handlers
 from zerohop_master.cluster import Cluster
+from zerohop_master.declared_mounts import DeclaredMounts
 from zerohop_master.housekeeping import Housekeeping
 from zerohop_master.jobs.cluster_calls import ClusterCalls
 from zerohop_master.jobs.persist_queue import PersistQueue
@@ -39,6 +40,9 @@ from zerohop_master.workers import Workers
 __all__ = ["run"]
 
 _log = logging.getLogger(__name__)
+_DECLARED_S: Final = 2.0
+"""Between two looks at what the configuration wants mounted; nothing is done once it is."""
+
 _DRAIN_S: Final = 5.0
 """How long calls that were accepted may go on after the stop: commits take milliseconds."""
 
@@ -89,6 +93,7 @@ async def run(
                 await server.listen(address)
             cluster.address = str(server.addresses[0])
             _start_jobs(config, jobs, housekeeping)
+            jobs.every(_DECLARED_S, "declared mounts", DeclaredMounts(config, mounts, users).settle)
             jobs.start("persist queue", queue.run())
             admin.on_readiness(metrics.unready)
             ready(cluster.address)

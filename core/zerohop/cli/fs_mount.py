@@ -7,12 +7,12 @@ from typing import Final
 import click
 
 from zerohop.cli.cluster_options import as_json, on_cluster
-from zerohop.cli.mount_options import MountSettings, read_mount_options
 from zerohop.cli.owners import OwnerNames, owner_of_new
 from zerohop.cli.paths import ClusterPath, parse_cluster
 from zerohop.client.objects import ObjectClient
 from zerohop.errors import InvalidRequest
 from zerohop.model import ADMIN, MountInfo
+from zerohop.mount_options import MountSettings, read_mount_options
 from zerohop.rpc.master_api import AddMount, ListMounts, RemoveMount, SyncMount
 from zerohop.rpc.mutation import new_mutation_id
 

@@ -20,7 +20,7 @@ from zerohop.units import (
     parse_size,
 )
 
-__all__ = ["AUTO", "Field", "Kind", "Secret", "Setting", "fields_of", "format_value", "parse_value"]
+__all__ = ["AUTO", "Field", "Kind", "Mounts", "Secret", "Setting", "fields_of", "format_value", "parse_value"]
 
 AUTO: Final = -1
 """A quota that is yet to be taken from the machine (`auto` in a file, the environment or a flag)."""
@@ -29,6 +29,10 @@ AUTO: Final = -1
 _DOMAIN: Final = re.compile(
     r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 )
+
+
+Mounts = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+"""Mounts by name, each with its keys and values as text."""
 
 
 class Secret(str):
@@ -54,6 +58,7 @@ class Kind(enum.Enum):
     COUNT = "a whole number"
     SWITCH = "true or false"
     CHOICE = "one of"
+    MOUNTS = "a table of mounts, each a table with a uri"
     SECRET = "a secret"  # noqa: S105
 
 
@@ -127,6 +132,8 @@ def _read(setting: Setting, raw: object) -> Any:
         return _read_addresses(raw)
     if kind is Kind.DOMAINS:
         return _read_domains(raw)
+    if kind is Kind.MOUNTS:
+        return _read_mounts(raw)
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         raise ValueError(f"{raw!r}: expected {setting.expected}")
     if kind in (Kind.TEXT, Kind.PATH, Kind.SECRET, Kind.CHOICE):
@@ -193,6 +200,32 @@ def _read_addresses(raw: object) -> tuple[str, ...]:
     return addresses
 
 
+def _read_mounts(raw: object) -> Mounts:
+    """From nested tables, or from JSON of the same shape in the environment."""
+    if isinstance(raw, str):
+        try:
+            raw = msgspec.json.decode(raw or "{}")
+        except msgspec.DecodeError:
+            raise ValueError('expected JSON such as {"data": {"uri": "s3://bucket"}}') from None
+    if not isinstance(raw, dict):
+        raise ValueError(f"expected {Kind.MOUNTS.value}")
+    mounts = []
+    for name, table in raw.items():
+        if not isinstance(table, dict) or not isinstance(table.get("uri"), str):
+            raise ValueError(
+                f'mount {name!r}: expected a table with a uri, such as uri = "s3://bucket/prefix"'
+            )
+        bad = [key for key, value in table.items() if not isinstance(value, str | int | float | bool)]
+        if bad:
+            raise ValueError(f"mount {name!r}: {bad[0]}: expected a text, a number, true or false")
+        mounts.append((name, tuple((key, _as_text(value)) for key, value in table.items())))
+    return tuple(mounts)
+
+
+def _as_text(value: str | float) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _has_port(rest: str) -> bool:
     host, _, port = rest.rpartition(":")
     return bool(host) and port.isdecimal() and int(port) < 65536
@@ -215,4 +248,6 @@ def format_value(setting: Setting, value: Any) -> str:
         return ",".join(value)
     if kind is Kind.SWITCH:
         return "true" if value else "false"
+    if kind is Kind.MOUNTS:
+        return ",".join(name for name, _ in value)  # their keys may be secret
     return str(value)

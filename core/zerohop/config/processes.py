@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from zerohop.config.fields import AUTO, Kind, Secret, Setting
+from zerohop.config.fields import AUTO, Kind, Mounts, Secret, Setting
 
 __all__ = ["MasterConfig", "ProcessConfig", "ProxyConfig", "RpcServerConfig", "UpConfig", "WorkerConfig"]
 
@@ -137,6 +137,14 @@ class MasterConfig(RpcServerConfig, frozen=True, kw_only=True):
             maximum=1024 * _MIB,
         ),
     ] = 4 * _MIB
+    mounts: Annotated[
+        Mounts,
+        Setting(
+            "Existing storage that is to be mounted: a table `[master.mounts.NAME]` for each, with `uri` and the "
+            "options of `zerohop fs mount`; JSON in the environment.",
+            Kind.MOUNTS,
+        ),
+    ] = ()
     admin_listen: _AdminListen = ("tcp://127.0.0.1:0",)
 
 

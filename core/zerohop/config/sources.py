@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from zerohop.config.fields import Field, Secret, fields_of, parse_value
+from zerohop.config.fields import Field, Mounts, Secret, fields_of, parse_value
 from zerohop.config.machine import derive_worker
 from zerohop.config.processes import (
     MasterConfig,
@@ -22,7 +22,8 @@ from zerohop.config.processes import (
     UpConfig,
     WorkerConfig,
 )
-from zerohop.errors import ConfigError
+from zerohop.errors import ConfigError, InvalidRequest
+from zerohop.mount_options import mount_settings
 
 __all__ = ["PROCESSES", "SHARED_FIELDS", "Loaded", "environment_variable", "load"]
 
@@ -190,6 +191,14 @@ def _read_secret_file(values: dict[str, Any], origins: dict[str, str]) -> None:
     origins["cluster_secret"] = f"file {file}"
 
 
+def _check_mounts(mounts: Mounts) -> None:
+    for name, table in mounts:
+        try:
+            mount_settings({key: value for key, value in table if key not in ("uri", "owner")})
+        except InvalidRequest as error:
+            raise ConfigError(f"mount {name!r}: {error.message}") from None
+
+
 def _check(config: msgspec.Struct) -> None:
     """What no single field can tell."""
     if isinstance(config, ProcessConfig):
@@ -198,6 +207,8 @@ def _check(config: msgspec.Struct) -> None:
             raise ConfigError("rpc_tls_cert, rpc_tls_key and rpc_tls_ca go together: give all three, or none")
     if isinstance(config, WorkerConfig) and not 0 < config.watermark_low < config.watermark_high:
         raise ConfigError("watermark_low must be more than 0% and less than watermark_high")
+    if isinstance(config, MasterConfig):
+        _check_mounts(config.mounts)
     if isinstance(config, MasterConfig) and config.lost_after_s <= config.heartbeat_s:
         raise ConfigError("lost_after_s must be longer than heartbeat_s, or every worker is lost at once")
     if isinstance(config, MasterConfig) and config.block_size_bytes.bit_count() != 1:

@@ -1,15 +1,29 @@
-"""`--option name=value` of a mount: what is the mount's own, what is for its origin, and what of that is secret."""
+"""Options of a mount, by name: what is the mount's own, what is for its origin, and what of that is secret."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from zerohop.errors import InvalidRequest
 from zerohop.model import WritePolicy
 from zerohop.units import parse_duration, parse_size
 
-__all__ = ["MountSettings", "read_mount_options"]
+__all__ = ["SECRET_OPTIONS", "MountSettings", "mount_settings", "read_mount_options"]
+
+SECRET_OPTIONS = frozenset(
+    (
+        "access_key",
+        "secret_key",
+        "session_token",
+        "service_account",
+        "token",
+        "account_key",
+        "sas",
+        "client_secret",
+    )
+)
+"""Of origins of any kind: their values are sealed by the master, and shown to nobody."""
 
 _FOR_EVER = -1.0
 _SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -29,25 +43,29 @@ class MountSettings:
 
 
 def read_mount_options(given: Sequence[str]) -> MountSettings:
-    """Raises InvalidRequest for what has no `=`, comes twice, or has a value that cannot be read; the worker that opens
-    the origin refuses options which that kind of store does not have.
-    """
-    settings = MountSettings()
-    seen: set[str] = set()
+    """From `NAME=VALUE` each. Raises InvalidRequest for what has no `=`, comes twice, or cannot be read."""
+    values: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise InvalidRequest(f"--option takes NAME=VALUE, not {name!r}")
-        if name in seen:
+        if name in values:
             raise InvalidRequest(f"option {name!r} is given twice")
-        seen.add(name)
+        values[name] = value
+    return mount_settings(values)
+
+
+def mount_settings(values: Mapping[str, str]) -> MountSettings:
+    """Raises InvalidRequest for a value that cannot be read. The worker that opens the origin refuses options that its
+    kind of store does not have.
+    """
+    settings = MountSettings()
+    for name, value in values.items():
         _take(settings, name, value)
     return settings
 
 
 def _take(settings: MountSettings, name: str, value: str) -> None:
-    from zerohop_worker.origins.options import SECRET_OPTIONS
-
     try:
         match name:
             case "metadata_ttl":
