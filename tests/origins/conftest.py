@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _numbers = itertools.count(1)
 
 
-def mount(uri: str, read_only: bool = False, **options: str) -> MountInfo:
+def mount(uri: str, *, read_only: bool = False, **options: str) -> MountInfo:
     return MountInfo(mount_id=b"\0\0\0\1", bucket="data", uri=uri, options=options, read_only=read_only)
 
 

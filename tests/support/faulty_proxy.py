@@ -131,11 +131,12 @@ class FaultyProxy:
         except (OSError, asyncio.IncompleteReadError):
             pass  # a side has gone: so does the other
         finally:
-            for one in (writer, above):
-                if one is not None:
-                    one.transport.abort()
-                    with contextlib.suppress(OSError):
-                        await one.wait_closed()
+            open_ones = [one for one in (writer, above) if one is not None]
+            for one in open_ones:
+                one.transport.abort()
+            for one in open_ones:
+                with contextlib.suppress(OSError):
+                    await one.wait_closed()
 
     async def _exchange(
         self,
@@ -153,6 +154,8 @@ class FaultyProxy:
             return False
         if fault == "answer":
             assert isinstance(how, bytes)
+            if b"\r\nexpect: 100-continue" in head.lower():
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             await _pass_body(reader, None, head)
             writer.write(how)
             await writer.drain()

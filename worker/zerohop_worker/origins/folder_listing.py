@@ -30,6 +30,8 @@ __all__ = ["FolderLister"]
 _WINDOW_NAMES: Final = 50_000
 _WINDOWS: Final = 4
 _KEY_BYTES: Final = 1024
+_LAST: Final = "\U0010ffff"
+"""A noncharacter that sorts behind all others. What a key may hold below a folder, it may not begin with."""
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -86,7 +88,8 @@ class FolderLister:
             yield from (name for name in islice(window.names, first, None) if _reaches(name, after))
             if not window.more:
                 return
-            after = window.names[-1] + ("\U0010ffff" if window.names[-1].endswith("/") else "")
+            # Beyond everything below it, where it is a folder: that has been walked through.
+            after = window.names[-1] + (_LAST if window.names[-1].endswith("/") else "")
 
     def _window(self, fd: int, wanted: str, after: str) -> _Window:
         info = os.fstat(fd)
@@ -129,7 +132,9 @@ def _is_text(name: str) -> bool:
 
 def _reaches(name: str, after: str) -> bool:
     """Whether the file, or something in the folder, is beyond `after`."""
-    return name > after or (name.endswith("/") and after.startswith(name))
+    return name > after or (
+        name.endswith("/") and after.startswith(name) and not after.startswith(name + _LAST)
+    )
 
 
 class _Walk:

@@ -8,6 +8,8 @@ know; those of responses are not checked, since most of our reads are of ranges,
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
@@ -16,6 +18,7 @@ from typing import Any, Final
 
 import aiohttp
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore import UNSIGNED
 from botocore import exceptions as boto
@@ -175,6 +178,17 @@ class S3Requests:
         await self._stack.aclose()
 
 
+class _Session(AIOHTTPSession):  # type: ignore[misc] # the library is untyped
+    """aiohttp sends a PUT again when its connection is lost, for it takes all of them for idempotent: but a
+    conditional one is not.
+    """
+
+    async def _get_session(self, proxy_url: str | None) -> Any:
+        session = await super()._get_session(proxy_url)
+        session._retry_connection = False
+        return session
+
+
 def _config(settings: S3Settings) -> AioConfig:
     own_endpoint = settings.endpoint and "amazonaws.com" not in settings.endpoint
     path_style = bool(own_endpoint) if settings.path_style is None else settings.path_style
@@ -187,6 +201,7 @@ def _config(settings: S3Settings) -> AioConfig:
         response_checksum_validation="when_required",
         s3={"addressing_style": "path" if path_style else "auto"},
         user_agent_appid="zerohop",
+        http_session_cls=_Session,
         **({"signature_version": UNSIGNED} if settings.anonymous else {}),
     )
 
@@ -220,7 +235,13 @@ def _root_message(error: Exception) -> str:
     """
     inner: BaseException | None = error
     while inner is not None:
-        if isinstance(inner, OSError) and inner.strerror:
-            return f"{error}: {inner.strerror}" if inner.strerror not in str(error) else str(error)
+        if isinstance(inner, OSError) and inner.errno:
+            told = os.strerror(inner.errno) if inner.errno > 0 else str(inner.strerror)
+            return f"{_without_query(error)}: {told}"
         inner = inner.__cause__ or inner.__context__
-    return str(error) or type(error).__name__
+    return _without_query(error) or type(error).__name__
+
+
+def _without_query(error: Exception) -> str:
+    """The URLs in botocore's messages are long, and may be signed."""
+    return re.sub(r"\?[^\s\"']*", "", str(error))
