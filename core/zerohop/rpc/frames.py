@@ -84,7 +84,7 @@ class FrameDecoder:
         self.max_payload_bytes = max_payload_bytes
         # Unread input from `_pos` on. A bytearray only while one control frame is being collected: pieces of DATA are
         # views, and a bytearray with views on it cannot grow.
-        self._buffer: bytes | bytearray = b""
+        self._buffer: bytes | bytearray | memoryview = b""
         self._pos = 0
         self._data_left = 0
         self._data_call = 0
@@ -94,15 +94,15 @@ class FrameDecoder:
         """Bytes fed and not handed out yet."""
         return len(self._buffer) - self._pos
 
-    def feed(self, data: bytes) -> None:
-        """Adds received bytes."""
+    def feed(self, data: bytes | memoryview) -> None:
+        """Adds received bytes; of a view, pieces of DATA are views too. It must stay as it is."""
         rest = len(self._buffer) - self._pos
         if rest == 0:
             self._buffer, self._pos = data, 0
         elif isinstance(self._buffer, bytearray):
             self._buffer += data
         elif rest < HEADER_BYTES:
-            self._buffer, self._pos = self._buffer[self._pos :] + data, 0
+            self._buffer, self._pos = b"".join((self._buffer[self._pos :], data)), 0
         else:
             self._buffer, self._pos = bytearray(memoryview(self._buffer)[self._pos :]), 0
             self._buffer += data
@@ -112,9 +112,10 @@ class FrameDecoder:
         while True:
             buffer, pos = self._buffer, self._pos
             size = len(buffer)
+            if pos == size:
+                self._buffer, self._pos = b"", 0  # lets go of the memory that it was received in
+                return
             if self._data_left:
-                if pos == size:
-                    return
                 yield self._data_piece(pos, size)
                 continue
             if size - pos < HEADER_BYTES:
@@ -131,7 +132,7 @@ class FrameDecoder:
             if isinstance(buffer, bytearray):
                 buffer = self._buffer = bytes(buffer)
             self._pos = end
-            yield kind, call_id, buffer[pos + HEADER_BYTES : end]
+            yield kind, call_id, bytes(buffer[pos + HEADER_BYTES : end])
 
     def _begin_data(self, length: int, call_id: int, pos: int) -> None:
         if not _COUNTED <= length <= MAX_DATA_BYTES + _COUNTED:

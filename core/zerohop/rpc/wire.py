@@ -10,6 +10,7 @@ from zerohop.errors import DeadlineExceeded, OutcomeUnknown, ProtocolViolation, 
 from zerohop.rpc.frames import FrameDecoder, FrameKind, frame, frame_header
 from zerohop.rpc.handshake import MAX_HANDSHAKE_PAYLOAD_BYTES
 from zerohop.rpc.listener import keep_alive
+from zerohop.rpc.receive_buffers import ReceiveBuffers
 
 __all__ = ["HANDSHAKE_TIMEOUT_S", "WRITE_STALL_S", "Wire"]
 
@@ -31,7 +32,7 @@ _GATHER_BYTES = 64 << 10
 _total = struct.Struct(">Q")
 
 
-class Wire(asyncio.Protocol):
+class Wire(asyncio.BufferedProtocol):
     """One connection. Subclasses say what a frame means (`_frame`) and what is lost with it (`_lost`)."""
 
     waits_for_reader = False
@@ -40,6 +41,7 @@ class Wire(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._decoder = FrameDecoder(MAX_HANDSHAKE_PAYLOAD_BYTES)
+        self._received = ReceiveBuffers()
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._flush_planned = False  # or not needed: frames are being taken, and a flush comes after them
@@ -64,7 +66,7 @@ class Wire(asyncio.Protocol):
     def _bad_peer(self, error: ZerohopError) -> None:
         """The peer broke the protocol; the connection is about to be closed."""
 
-    # asyncio.Protocol
+    # asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
@@ -73,9 +75,13 @@ class Wire(asyncio.Protocol):
         if (sock := transport.get_extra_info("socket")) is not None:
             keep_alive(sock)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's signature
         """Called by the loop."""
-        self._decoder.feed(data)
+        return self._received.next()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Called by the loop."""
+        self._decoder.feed(self._received.received(nbytes))
         self._take_frames()
 
     def pause_writing(self) -> None:
