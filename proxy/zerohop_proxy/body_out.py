@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Final
 
+from zerohop.client.open_block import OpenBlock
 from zerohop.rpc.body import HIGH_WATER_BYTES
 from zerohop.rpc.master_api import ObjectResult
 from zerohop_proxy.block_reads import IN_MEMORY, OpenSpan, open_spans, read_now, read_span, relay
@@ -30,7 +31,8 @@ _UNDER: Final = "UNDER"
 _ONE_WRITE_BYTES: Final = 128 * 1024
 """Up to here one copy costs less than duplicating the socket and waiting for it.
 
-An estimate: both cost tens of microseconds.
+Measured before blocks were sent without `_stream`: with 256 KiB both cost about the same, with 1 MiB the copy 1.5 to
+1.7 times as much.
 """
 
 _Head = Callable[[str], bytes]
@@ -53,12 +55,22 @@ async def send_object(request: S3Request, found: ObjectResult, start: int, stop:
         await request.out.write(head(request.out.source.partition("+")[0]) + body)
     else:
         secure = request.out.transport.get_extra_info("sslcontext") is not None
-        await _stream(request, found, start, stop, head, TransportSender if secure else SocketSender)
+        sender_class = TransportSender if secure else SocketSender
+        cached = _cached_block(request, found, start, stop)
+        if cached is not None:
+            await _send_block(request, *cached, size_bytes, head, sender_class)
+        else:
+            await _stream(request, found, start, stop, head, sender_class)
     request.out.sent_bytes = size_bytes
 
 
-def _cached_body(request: S3Request, found: ObjectResult, start: int, stop: int) -> bytes | None:
-    """The fast path: a small object of one content, whose block's descriptor is at hand."""
+def _cached_block(
+    request: S3Request, found: ObjectResult, start: int, stop: int
+) -> tuple[OpenBlock, int] | None:
+    """The block that holds all of these bytes, if there is one whose descriptor is at hand, and where in it they begin.
+
+    The caller holds a reference.
+    """
     segments = found.record.segments
     if len(segments) != 1:
         return None
@@ -67,15 +79,40 @@ def _cached_body(request: S3Request, found: ObjectResult, start: int, stop: int)
     if (stop - 1) >> content[15] != index:
         return None
     block = request.cluster.blocks.cached(content, index)
-    if block is None:
+    return None if block is None else (block, start - (index << content[15]))
+
+
+def _cached_body(request: S3Request, found: ObjectResult, start: int, stop: int) -> bytes | None:
+    """The fast path of a small object: the bytes, if no disk need be waited for."""
+    cached = _cached_block(request, found, start, stop)
+    if cached is None:
         return None
+    block, offset = cached
     with block:
+        body = read_now(block, offset, stop - start)
+        if body is None or len(body) != stop - start:
+            return None
         request.out.source = block.source
-        body = read_now(block, start - (index << content[15]), stop - start)
-    if body is not None and len(body) == stop - start:
         return body
-    request.out.source = ""
-    return None
+
+
+async def _send_block(
+    request: S3Request,
+    block: OpenBlock,
+    offset: int,
+    size_bytes: int,
+    head: _Head,
+    sender_class: type[SocketSender | TransportSender],
+) -> None:
+    """The fast path of a larger one: `_stream` has generators and a task for what it opens ahead: 40 us of 217."""
+    with block:
+        if sender_class.HELD_BYTES:
+            request.out.reserve(min(sender_class.HELD_BYTES, size_bytes))
+        async with sender_class(request.out, request.services.disk) as sender:
+            request.out.came_from(block.source)
+            await sender.send(head(block.source), more=True)
+            await sender.send_file(block.fd, offset, size_bytes, in_memory=block.source == IN_MEMORY)
+            sender.complete()
 
 
 async def _gathered_body(request: S3Request, found: ObjectResult, start: int, stop: int) -> bytes:
