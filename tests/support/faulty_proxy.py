@@ -15,14 +15,25 @@ import asyncio
 import contextlib
 import re
 from collections import deque
+from dataclasses import dataclass
 from types import TracebackType
 
-__all__ = ["FaultyProxy"]
+__all__ = ["Exchange", "FaultyProxy"]
 
 _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+_RANGE = re.compile(rb"\r\nrange: *bytes=([-0-9]+)\r\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
 _MOST_BYTES = 1 << 16
+
+
+@dataclass
+class Exchange:
+    """One request, and how many bytes of the body of its response have been passed on so far."""
+
+    line: str
+    range: str
+    body_bytes: int = 0
 
 
 class FaultyProxy:
@@ -36,12 +47,15 @@ class FaultyProxy:
         self._only = ""
         self.requests: list[str] = []
         """First lines, in order."""
+        self.exchanges: list[Exchange] = []
+        """The same with what came of them."""
         self.body_bytes = 0
         """Of responses, as passed on to clients."""
         self.delay_s = 0.0
         """Added to each request before it is passed on."""
         self._refusing = False
         self._held: asyncio.Event | None = None
+        self._stalled: asyncio.Event | None = None
 
     # --------------------------------------------------------------------------------------------- control
 
@@ -52,6 +66,11 @@ class FaultyProxy:
     def throttle(self, times: int, status: bytes = b"503 Slow Down", body: bytes = _SLOW_DOWN) -> None:
         """The next requests are answered like that and not passed on."""
         self._faults.extend([("answer", _response(status, body))] * times)
+
+    def stall_after(self, body_bytes: int, times: int = 1) -> None:
+        """The next responses stop behind that many bytes of their bodies, and go on at `release`."""
+        self._stalled = self._stalled or asyncio.Event()
+        self._faults.extend([("stall", body_bytes)] * times)
 
     def drop(self, times: int = 1) -> None:
         """The next requests lose their connection before they are passed on."""
@@ -77,14 +96,16 @@ class FaultyProxy:
         self._held = asyncio.Event()
 
     def release(self) -> None:
-        """Passes on what was held."""
-        if self._held is not None:
-            self._held.set()
-            self._held = None
+        """Passes on what was held, or stalls."""
+        for event in (self._held, self._stalled):
+            if event is not None:
+                event.set()
+        self._held = self._stalled = None
 
     def heal(self) -> None:
         """No faults any more."""
         self._faults.clear()
+        self._only = ""
         self.delay_s = 0.0
         self._refusing = False
         self.release()
@@ -149,6 +170,9 @@ class FaultyProxy:
         head = await reader.readuntil(b"\r\n\r\n")
         line = head.partition(b"\r\n")[0].decode("latin-1")
         self.requests.append(line)
+        found = _RANGE.search(head)
+        exchange = Exchange(line, found[1].decode() if found else "")
+        self.exchanges.append(exchange)
         fault, how = self._next_fault(line)
         if fault == "drop":
             return False
@@ -165,9 +189,9 @@ class FaultyProxy:
         if self.delay_s:
             await asyncio.wait((asyncio.get_running_loop().create_future(),), timeout=self.delay_s)
         above.write(head)
-        answering = asyncio.create_task(self._answer(upstream, writer, line, how if fault == "cut" else None))
+        answering = asyncio.create_task(self._answer(upstream, writer, exchange, fault, how))
         try:
-            await _pass_body(reader, above, head)
+            await _pass_body(reader, _Sink(above), head)
             return await answering
         finally:
             answering.cancel()
@@ -176,20 +200,60 @@ class FaultyProxy:
         return self._faults.popleft() if self._faults and line.startswith(self._only) else ("", 0)
 
     async def _answer(
-        self, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter, line: str, cut: int | bytes | None
+        self,
+        upstream: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        exchange: Exchange,
+        fault: str,
+        how: int | bytes,
     ) -> bool:
         head = await upstream.readuntil(b"\r\n\r\n")
         while head.startswith(b"HTTP/1.1 100"):
             writer.write(head)
             head = await upstream.readuntil(b"\r\n\r\n")
-        if cut == -1:
+        if fault == "cut" and how == -1:
             return False
         writer.write(head)
-        if line.startswith("HEAD ") or head[9:12] in (b"204", b"304"):
+        if exchange.line.startswith("HEAD ") or head[9:12] in (b"204", b"304"):
             await writer.drain()
             return True
-        self.body_bytes += await _pass_body(upstream, writer, head, None if cut is None else int(cut))
-        return cut is None and b"\r\nconnection: close" not in head.lower()
+        sink = _Sink(writer, exchange, self)
+        if fault == "stall" and self._stalled is not None:
+            sink.stalls_after, sink.stalled = int(how), self._stalled
+        await _pass_body(upstream, sink, head, int(how) if fault == "cut" else None)
+        return fault != "cut" and b"\r\nconnection: close" not in head.lower()
+
+
+class _Sink:
+    """Where bytes are passed on to. Those of a response are counted as they go, and stop where they have to."""
+
+    def __init__(
+        self,
+        writer: asyncio.StreamWriter,
+        exchange: Exchange | None = None,
+        proxy: FaultyProxy | None = None,
+    ) -> None:
+        self._writer, self._exchange, self._proxy = writer, exchange, proxy
+        self.stalls_after = 0
+        self.stalled: asyncio.Event | None = None
+
+    async def body(self, data: bytes) -> None:
+        """Bytes of a body."""
+        if self.stalled is not None and len(data) > self.stalls_after:
+            first, data = data[: self.stalls_after], data[self.stalls_after :]
+            event, self.stalled = self.stalled, None
+            await self.body(first)
+            await event.wait()
+        self.stalls_after -= len(data)
+        self._writer.write(data)
+        if self._exchange is not None and self._proxy is not None:
+            self._exchange.body_bytes += len(data)
+            self._proxy.body_bytes += len(data)
+        await self._writer.drain()
+
+    def frame(self, data: bytes) -> None:
+        """What the transfer coding adds."""
+        self._writer.write(data)
 
 
 def _response(status: bytes, body: bytes) -> bytes:
@@ -202,41 +266,41 @@ def _response(status: bytes, body: bytes) -> bytes:
 
 
 async def _pass_body(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None, head: bytes, most: int | None = None
-) -> int:
+    reader: asyncio.StreamReader, sink: _Sink | None, head: bytes, most: int | None = None
+) -> None:
     """Passes the body that the head announces on, or reads it and lets it go; at most `most` bytes of it."""
     if _CHUNKED.search(head):
-        return await _pass_chunks(reader, writer, most)
+        await _pass_chunks(reader, sink, most)
+        return
     found = _LENGTH.search(head)
     length = int(found[1]) if found else 0
-    return await _pass_bytes(reader, writer, length if most is None else min(length, most))
+    await _pass_bytes(reader, sink, length if most is None else min(length, most))
 
 
-async def _pass_chunks(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None, most: int | None
-) -> int:
+async def _pass_chunks(reader: asyncio.StreamReader, sink: _Sink | None, most: int | None) -> None:
     passed = 0
     while True:
         line = await reader.readuntil(b"\r\n")
         size = int(line.split(b";")[0], 16)
         if most is not None and passed + size > most:
-            return passed
-        if writer is not None:
-            writer.write(line)
-        passed += await _pass_bytes(reader, writer, size)
-        await _pass_bytes(reader, writer, 2)
+            return
+        if sink is not None:
+            sink.frame(line)
+        await _pass_bytes(reader, sink, size)
+        passed += size
+        end = await reader.readexactly(2)
+        if sink is not None:
+            sink.frame(end)
         if not size:
-            return passed
+            return
 
 
-async def _pass_bytes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None, length: int) -> int:
+async def _pass_bytes(reader: asyncio.StreamReader, sink: _Sink | None, length: int) -> None:
     left = length
     while left:
         data = await reader.read(min(_MOST_BYTES, left))
         if not data:
             raise asyncio.IncompleteReadError(b"", left)
         left -= len(data)
-        if writer is not None:
-            writer.write(data)
-            await writer.drain()
-    return length
+        if sink is not None:
+            await sink.body(data)
