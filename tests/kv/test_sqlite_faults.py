@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from zerohop.errors import DataFolderInUse, FormatTooNew, OutcomeUnknown, StoreFailed
+from zerohop.errors import Conflict, DataFolderInUse, FormatTooNew, OutcomeUnknown, StoreFailed
 from zerohop_master.kv.interface import Commit, RowIs
 from zerohop_master.kv.limits import prefix_end
 from zerohop_master.kv.sqlite import SqliteStore
@@ -103,6 +103,24 @@ async def test_commits_share_syncs_and_fail_alone(open_sqlite: OpenSqlite) -> No
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert [isinstance(it, int) for it in outcomes] == [True, False] * 200
     assert store.counters.groups < 100
+
+
+async def test_a_row_that_was_taken_to_be_absent_fails_its_own_commit_only(open_sqlite: OpenSqlite) -> None:
+    """The engine finds out by inserting, so a group with such a commit is undone and applied again."""
+    store = await open_sqlite()
+    await put(store, b"there", b"old")
+    await store.close()
+    store = await open_sqlite()  # knows nothing of the row any more
+    outcomes = await asyncio.gather(
+        store.commit(Commit([RowIs(b"a", 0)], [(b"a", b"")])),
+        store.commit(Commit([RowIs(b"there", 0)], [(b"there", b"new"), (b"beside", b"")])),
+        store.commit(Commit([RowIs(b"b", 0)], [(b"b", b"")])),
+        store.commit(Commit(deletes=[b"a"])),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [int, Conflict, int, int]
+    assert [row.value if row else None for row in await store.get([b"there"])] == [b"old"]
+    assert await all_keys(store) == {b"there", b"b"}
 
 
 async def test_a_cancelled_caller_harms_nobody(open_sqlite: OpenSqlite) -> None:
