@@ -84,6 +84,7 @@ __all__ = [
     "segments",
     "span",
     "text_of",
+    "text_of_local",
     "unescape",
     "unpersisted",
     "unpersisted_of",
@@ -333,6 +334,11 @@ def rules_of(bucket_id: bytes) -> bytes:
 def rule(bucket_id: bytes, kind: bytes, key: str) -> bytes:
     """`kind` is one letter: whether it is of one key or of all below a prefix, it has to tell, too."""
     return rules_of(bucket_id) + kind + key.encode()
+
+
+def text_of_local(row_key: bytes) -> str:
+    """The object's key in the key of a row of a local object."""
+    return row_key[9:].decode()
 
 
 def node(worker_id: str) -> bytes:

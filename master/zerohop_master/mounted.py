@@ -174,8 +174,10 @@ async def list_local(namespace: Namespace, request: ListLocal) -> LocalPage:
     objects = keys.objects(bucket.bucket_id)
     found = await namespace.store.get([objects + row.key[len(base) :] for row in rows[:limit]])
     records = [OBJECT.decode(row.value) for row in found if row is not None]
+    entries = await list_entries(namespace, [record for record in records if record.origin is None])
     return LocalPage(
-        entries=await list_entries(namespace, [record for record in records if record.origin is None]),
+        entries=tuple(msgspec.structs.replace(entry, persisted=False) for entry in entries),
         generation=0 if generation is None else generation.version,
         more=len(rows) > limit,
+        last=keys.text_of_local(rows[limit - 1].key) if len(rows) > limit else "",
     )

@@ -109,7 +109,7 @@ def merged_page(
     """
     bounds = [_order(origin.next_after)] if origin.next_after else []
     if local.more:
-        bounds.append(_order(local.entries[-1].key))
+        bounds.append(_order(local.last))
     horizon = min(bounds, default=None)
     names: dict[bytes, ListEntry | None] = {
         _order(one.key): _entry(one) for one in origin.objects if _order(one.key) >= _order(after)

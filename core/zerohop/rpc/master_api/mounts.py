@@ -157,11 +157,14 @@ class BeginMounted(Request[MountedVersions], tag="begin_mounted", kw_only=True):
 
 
 class LocalPage(Record, frozen=True):
-    """`generation` changes with each write that began or ended in the mount."""
+    """`generation` changes with each write that began or ended in the mount. `last`: where `more` follows, the last key
+    that was looked at.
+    """
 
     entries: tuple[ListEntry, ...]
     generation: int
     more: bool
+    last: str = ""
 
 
 class ListLocal(Request[LocalPage], tag="list_local", kw_only=True):
