@@ -64,7 +64,7 @@ class Mounted:
         )
 
     async def add(self, bucket: str = "mnt", **changes: Any) -> MountInfo:
-        secrets = changes.pop("secrets", {"access_key": "AK", "secret_key": "SK"})
+        secrets = changes.pop("secrets", {"access_key": "AK", "secret_key": "a-long-secret"})
         mount = MountInfo(mount_id=b"", bucket=bucket, uri="s3://remote/prefix", **changes)
         request = m.AddMount(caller=ANONYMOUS, mount=mount, secrets=secrets, mutation=self.harness.mutation())
         return (await self.mounts.add(request)).mount
@@ -123,10 +123,10 @@ async def test_a_mount_is_a_bucket_whose_secrets_only_workers_get(world: Mounted
     assert bucket.bucket.mount_id == mount.mount_id
     (row,) = await world.harness.store.get([keys.mount(mount.mount_id)])
     assert row is not None
-    assert b"SK" not in row.value
+    assert b"a-long-secret" not in row.value
     assert (await world.mounts.list(m.ListMounts(caller=ANONYMOUS))).mounts == (mount,)
     opened = await world.mounts.secrets(m.GetMount(mount_id=mount.mount_id))
-    assert (opened.mount, opened.secrets) == (mount, {"access_key": "AK", "secret_key": "SK"})
+    assert (opened.mount, opened.secrets) == (mount, {"access_key": "AK", "secret_key": "a-long-secret"})
 
 
 async def test_what_cannot_be_mounted_is_refused_and_leaves_nothing(world: Mounted) -> None:
