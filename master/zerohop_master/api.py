@@ -24,6 +24,7 @@ from zerohop_master import (
     uploads,
 )
 from zerohop_master.cluster import Cluster
+from zerohop_master.jobs.service import Jobs
 from zerohop_master.mounts import Mounts
 from zerohop_master.namespace import Namespace
 from zerohop_master.users import Users
@@ -42,6 +43,7 @@ def register_handlers(
     users: Users,
     cluster: Cluster,
     mounts: Mounts,
+    jobs: Jobs,
     *,
     reads_in_turn: bool,
 ) -> None:
@@ -53,7 +55,7 @@ def register_handlers(
             server.register_sync(request_class, _answered_in_turn(handler))
         else:
             server.register(request_class, _answered(handler))
-    for request_class, handler in _others(namespace, workers, users, cluster, mounts).items():
+    for request_class, handler in _others(namespace, workers, users, cluster, mounts, jobs).items():
         server.register(request_class, _answered(handler))
 
 
@@ -83,7 +85,7 @@ def _short_reads(
 
 
 def _others(
-    namespace: Namespace, workers: Workers, users: Users, cluster: Cluster, mounts: Mounts
+    namespace: Namespace, workers: Workers, users: Users, cluster: Cluster, mounts: Mounts, jobs: Jobs
 ) -> dict[type[Request[Any]], Handler]:
     functions: dict[type[Request[Any]], Callable[[Namespace, Any], Coroutine[Any, Any, Any]]] = {
         m.CreateBucket: buckets.create_bucket,
@@ -123,6 +125,10 @@ def _others(
         m.ListMounts: mounts.list,
         m.GetMount: mounts.secrets,
         m.SyncMount: mounts.sync,
+        m.StartJob: jobs.start,
+        m.ListJobs: jobs.page,
+        m.GetJob: jobs.get,
+        m.CancelJob: jobs.cancel,
         m.RegisterWorker: workers.register,
         m.UnregisterWorker: workers.unregister,
         m.ForgetWorker: workers.forget,

@@ -19,12 +19,14 @@ from zerohop.rpc.master_api import (
 from zerohop_master import keys
 from zerohop_master.namespace import Namespace
 from zerohop_master.proxies import Readers
+from zerohop_master.rows import MOUNT
 from zerohop_master.users import Users
 from zerohop_master.workers import Workers
 
 __all__ = ["Cluster"]
 
 _COUNTED_ROWS: Final = 1000
+_MAX_MOUNTS: Final = 1000
 _MAX_COUNTED: Final = 100_000
 """A report counts no further: it is asked for by people, and must not hold up the master."""
 
@@ -52,6 +54,14 @@ class Cluster:
         self._clock = clock
         self._kv_engine = kv_engine
         self._started_ms = namespace.now_ms()
+        self._mount_quotas: dict[bytes, int] = {}
+
+    async def look_at_mounts(self) -> None:
+        """Reads the quotas of the mounts, for all views from now on: those who take a view must not wait for them."""
+        start, end = keys.span(keys.MOUNTS)
+        rows = await self._namespace.store.scan(start, end, limit=_MAX_MOUNTS)
+        mounts = [MOUNT.decode(row.value).mount for row in rows]
+        self._mount_quotas = {mount.mount_id: mount.quota_bytes for mount in mounts if mount.quota_bytes}
 
     async def proxy_heartbeat(self, request: ProxyHeartbeat) -> ClusterView:
         """See `ProxyHeartbeat`."""
@@ -102,6 +112,7 @@ class Cluster:
             workers=self._workers.membership.live(),
             user_count=user_count,
             worker_count=self._workers.membership.count(),
+            mount_quotas=self._mount_quotas,
         )
 
     async def _count(self, prefix: bytes) -> int:

@@ -73,8 +73,9 @@ class Housekeeping:
         return self._held is not None
 
     async def expire(self) -> None:
-        """Gives up workers and readers that were silent for too long."""
+        """Gives up workers and readers that were silent for too long, and looks at what the next views are to tell."""
         self._cluster.expire()
+        await self._cluster.look_at_mounts()
         await self._calls.forget_all_but(self._workers.membership.live())
 
     async def collect(self) -> None:

@@ -24,7 +24,7 @@ from zerohop_master.cluster import Cluster
 from zerohop_master.declared_mounts import DeclaredMounts
 from zerohop_master.housekeeping import Housekeeping
 from zerohop_master.jobs.cluster_calls import ClusterCalls
-from zerohop_master.jobs.persist_queue import PersistQueue
+from zerohop_master.jobs.service import Jobs
 from zerohop_master.kv.interface import KeyValueStore
 from zerohop_master.kv.memory import MemoryStore
 from zerohop_master.kv.sqlite import SqliteStore
@@ -82,19 +82,19 @@ async def run(
             ssl_context=rpc_client_tls(config),
             own_host_id=config.host_id,
         )
-        register_handlers(server, namespace, workers, users, cluster, mounts, reads_in_turn=True)
+        tasks = TaskGroup("master")
+        jobs = Jobs(namespace, cluster_calls, tasks, lambda: housekeeping.is_holding)
+        register_handlers(server, namespace, workers, users, cluster, mounts, jobs, reads_in_turn=True)
         metrics = MasterMetrics(store, workers, cluster, housekeeping, server.calls)
         admin.add(CallsCollector(server.calls), metrics)
         admin.on_scrape(metrics.prepare)
-        jobs = TaskGroup("master")
-        queue = PersistQueue(namespace, cluster_calls, jobs, lambda: housekeeping.is_holding)
         try:
             for address in config.listen:
                 await server.listen(address)
             cluster.address = str(server.addresses[0])
-            _start_jobs(config, jobs, housekeeping)
-            jobs.every(_DECLARED_S, "declared mounts", DeclaredMounts(config, mounts, users).settle)
-            jobs.start("persist queue", queue.run())
+            _start_housekeeping(config, tasks, housekeeping)
+            tasks.every(_DECLARED_S, "declared mounts", DeclaredMounts(config, mounts, users).settle)
+            jobs.begin(look_s=config.heartbeat_s, sweep_s=config.sweep_interval_s)
             admin.on_readiness(metrics.unready)
             ready(cluster.address)
             await stop.wait()
@@ -102,7 +102,7 @@ async def run(
         finally:
             admin.begin_drain()
             await server.close(drain_s=_DRAIN_S)
-            await jobs.close()
+            await tasks.close()
             await calls.close()
             await cluster_calls.close()
 
@@ -144,8 +144,8 @@ def _data_folder(path: str) -> Path:
     return folder
 
 
-def _start_jobs(config: MasterConfig, jobs: TaskGroup, housekeeping: Housekeeping) -> None:
+def _start_housekeeping(config: MasterConfig, tasks: TaskGroup, housekeeping: Housekeeping) -> None:
     """The collector comes often, because it costs one read when nothing is due."""
-    jobs.every(min(config.heartbeat_s, config.lost_after_s / 4), "membership", housekeeping.expire)
-    jobs.every(min(config.heartbeat_s, config.sweep_interval_s), "collector", housekeeping.collect)
-    jobs.every(config.sweep_interval_s, "sweep", housekeeping.sweep)
+    tasks.every(min(config.heartbeat_s, config.lost_after_s / 4), "membership", housekeeping.expire)
+    tasks.every(min(config.heartbeat_s, config.sweep_interval_s), "collector", housekeeping.collect)
+    tasks.every(config.sweep_interval_s, "sweep", housekeeping.sweep)

@@ -22,6 +22,7 @@ from zerohop.model import (
     UploadRecord,
     UserRecord,
 )
+from zerohop.rpc.master_api import JobFailure, JobInfo
 
 __all__ = [
     "BUCKET",
@@ -29,6 +30,8 @@ __all__ = [
     "CONTENT",
     "ENDED_UPLOAD",
     "INLINE_MARK",
+    "JOB",
+    "JOB_FAILURES",
     "LISTED_OBJECT",
     "LOCAL_OBJECT",
     "MANIFEST",
@@ -37,6 +40,7 @@ __all__ = [
     "NODE",
     "OBJECT",
     "PART",
+    "RULE",
     "STALLED",
     "STORE_FACTS",
     "UPLOAD",
@@ -45,12 +49,15 @@ __all__ = [
     "ContentState",
     "EndedUpload",
     "Family",
+    "JobFailures",
+    "JobRow",
     "ListedObject",
     "LocalObject",
     "ManifestRow",
     "MountRow",
     "MutationResult",
     "NodeRow",
+    "RuleRow",
     "Stalled",
     "StoreFacts",
 ]
@@ -198,6 +205,42 @@ class LocalObject(Record, frozen=True):
     error: str = ""
 
 
+class JobRow(Record, frozen=True):
+    """A job. Its walk goes on after the key `cursor`; `counted` are objects done, objects failed and bytes up to there.
+
+    `user` has started it, and it works in his name.
+    """
+
+    job: JobInfo
+    key: str
+    recursive: bool
+    user: str
+    admin: bool
+    cursor: str = ""
+    counted: tuple[int, int, int] = (0, 0, 0)
+
+
+class JobFailures(Record, frozen=True):
+    """The latest objects that a job has failed at."""
+
+    failures: tuple[JobFailure, ...]
+
+
+class RuleRow(Record, frozen=True):
+    """What holds for a key, or (`recursive`) for all that begin with it, from `since_ms` on. `kind`: "pin", "ttl" or
+    "copies"; the other fields are of the latter two.
+    """
+
+    kind: str
+    key: str
+    recursive: bool
+    since_ms: int
+    ttl_s: float = 0.0
+    action: str = ""  # "free" or "delete"
+    min_copies: int = 0
+    max_copies: int = 0  # 0: no limit
+
+
 class StoreFacts(Record, frozen=True):
     """`under_store_id` is "" until the first worker has registered."""
 
@@ -220,6 +263,9 @@ STALLED: Final = Family(Stalled)
 MUTATION: Final = Family(MutationResult)
 MOUNT: Final = Family(MountRow)
 LOCAL_OBJECT: Final = Family(LocalObject)
+JOB: Final = Family(JobRow)
+JOB_FAILURES: Final = Family(JobFailures)
+RULE: Final = Family(RuleRow)
 NODE: Final = Family(NodeRow)
 STORE_FACTS: Final = Family(StoreFacts)
 USER: Final = Family(UserRecord)

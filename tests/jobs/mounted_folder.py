@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.inprocess import InProcessCluster
 
+from zerohop.cli.cached_share import cached_bytes
 from zerohop.client.cluster import ClusterClient
 from zerohop.client.objects import ObjectClient
 from zerohop.model import ADMIN, MountInfo
@@ -36,3 +37,43 @@ class World:
         """Waits until the origin has all."""
         while await self.local_keys(mount):
             pass
+
+    def put(self, key: str, data: bytes) -> None:
+        """Into the origin, behind the back of the cluster."""
+        path = self.origin / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    async def start(
+        self, kind: str, key: str = "", *, bucket: str = "mnt", recursive: bool = False, **options: str
+    ) -> str:
+        """Starts a job; its id."""
+        request = m.StartJob(
+            caller=ADMIN,
+            kind=kind,
+            bucket=bucket,
+            key_or_prefix=key,
+            recursive=recursive,
+            options=options,
+            mutation=new_mutation_id(),
+        )
+        return (await self.client.call(request)).job.job_id
+
+    async def job(self, job_id: str) -> m.JobResult:
+        return await self.client.call(m.GetJob(caller=ADMIN, job_id=job_id))
+
+    async def ended(self, job_id: str) -> m.JobResult:
+        while (found := await self.job(job_id)).job.state == "running":
+            pass
+        return found
+
+    async def run(self, kind: str, key: str = "", **how: Any) -> m.JobResult:
+        """Starts a job and waits for its end."""
+        return await self.ended(await self.start(kind, key, **how))
+
+    async def cached(self, *keys: str, bucket: str = "mnt") -> int:
+        """Bytes of these objects that the cluster has cached."""
+        return sum((await cached_bytes(self.objects, bucket, keys)).values())
+
+    async def read(self, key: str, bucket: str = "mnt") -> bytes:
+        return b"".join([bytes(chunk) async for chunk in self.objects.read(bucket, key)])

@@ -33,9 +33,12 @@ from zerohop.rpc.message import Request
 from zerohop.rpc.mutation import new_mutation_id
 from zerohop.rpc.server import RpcServer
 from zerohop.rpc.worker_api import ContentPage, DeleteContents, ListContents
+from zerohop.tasks import TaskGroup
 from zerohop_master import keys
 from zerohop_master.api import register_handlers
 from zerohop_master.cluster import Cluster
+from zerohop_master.jobs.cluster_calls import ClusterCalls
+from zerohop_master.jobs.service import Jobs
 from zerohop_master.kv.interface import Commit
 from zerohop_master.kv.memory import MemoryStore
 from zerohop_master.kv.sqlite import SqliteStore
@@ -297,7 +300,11 @@ async def test_every_request_of_the_master_is_answered() -> None:
     for reads_in_turn in (False, True):
         server = RpcServer("master")
         mounts = Mounts(namespace, SecretBox.ephemeral(), workers.membership, WorkerCalls())
-        register_handlers(server, namespace, workers, users, cluster, mounts, reads_in_turn=reads_in_turn)
+        calls = ClusterCalls(namespace, workers.membership)
+        jobs = Jobs(namespace, calls, TaskGroup("test"), lambda: True)
+        register_handlers(
+            server, namespace, workers, users, cluster, mounts, jobs, reads_in_turn=reads_in_turn
+        )
         assert set(server.handlers) | set(server.sync_handlers) == {
             value
             for value in vars(m).values()

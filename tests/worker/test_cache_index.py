@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from zerohop.errors import OutOfSpace
 from zerohop.model import Segment, content_id
-from zerohop_worker.cache_copy import Copy, Incoming
-from zerohop_worker.cache_index import PROMOTION_WINDOW_S, RECALL_AGAIN_S, CacheIndex, Move
+from zerohop_worker.cache_copy import Copy, Incoming, Move
+from zerohop_worker.cache_index import PROMOTION_WINDOW_S, RECALL_AGAIN_S, CacheIndex
 
 PAGE = 4096
 

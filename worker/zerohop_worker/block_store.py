@@ -19,8 +19,8 @@ import xxhash
 from zerohop.clock import Clock
 from zerohop.errors import ContentLost, Overloaded, UnderStoreFailed
 from zerohop_worker.block_writer import BlockWriter
-from zerohop_worker.cache_copy import BlockId, Copy, Incoming
-from zerohop_worker.cache_index import CacheIndex, Move
+from zerohop_worker.cache_copy import BlockId, Copy, Incoming, Move
+from zerohop_worker.cache_index import CacheIndex
 from zerohop_worker.pool import ThreadPool
 from zerohop_worker.tier_folder import TierFolder
 
@@ -159,6 +159,13 @@ class BlockStore:
         self.index.touch(copy, self.now())
         self._start_moves()
 
+    def promote(self, block: BlockId) -> None:
+        """A copy of the block in the fastest tier is wanted, if it has one in another."""
+        copy = self.lookup(block)
+        if copy is not None:
+            self.index.promote(copy)
+            self._start_moves()
+
     def reported(self, holder: Hashable, block: BlockId) -> None:
         """A holder of a descriptor reports that it has read from it."""
         copy = self.index.holds.used(holder, block)
@@ -193,6 +200,13 @@ class BlockStore:
         if incoming is None:
             return None
         return BlockWriter(self, incoming, size_bytes, durable=durable, readable=readable)
+
+    def share_out(self, quotas: Mapping[bytes, int], workers: int) -> None:
+        """Mounts may take so many bytes of all caches of the cluster, which has so many workers."""
+        shares = {mount_id: quota // max(1, workers) for mount_id, quota in quotas.items()}
+        if shares != self.index.shares.shares:
+            copies = [copy for tier in self.index.tiers.values() for copy in tier.copies.values()]
+            self.index.shares.set(shares, copies)
 
     # ------------------------------------------------------------------------------- carrying out instructions
 

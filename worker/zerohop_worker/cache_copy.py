@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from zerohop.model import TierUse
 from zerohop_worker.policy import BlockId, Policy
 
-__all__ = ["BlockId", "Copy", "Incoming", "Tier", "charge_of"]
+__all__ = ["BlockId", "Copy", "Incoming", "Move", "Tier", "charge_of"]
 
 _PAGE_BYTES = 4096
 
@@ -34,6 +34,7 @@ class Copy:
     unpersisted: bool = False  # implies: not in the policy
     used_s: float = -1e9  # when it was last used, on the caller's clock
     recalled_s: float = -1e9  # when its holders were last asked to give it back
+    cached_s: float = 0.0  # when the block came into the cache (or was found there at the start)
 
     @property
     def charge_bytes(self) -> int:
@@ -55,6 +56,15 @@ class Incoming:
     charge_bytes: int
     unpersisted: bool
     dropped: bool = False  # the content was deleted meanwhile: it must not be committed
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Copy a block's file to `target`; then call `moved`. `down`: its present copy goes when that is done."""
+
+    copy: Copy
+    target: Incoming
+    down: bool
 
 
 @dataclass(slots=True)
@@ -104,9 +114,12 @@ class Tier:
             pinned_bytes=self.pinned_bytes,
         )
 
-    def check_invariants(self) -> None:
+    def check_invariants(self, incoming: Collection[Incoming]) -> None:
         """For tests."""
         copies = self.copies.values()
+        assert self.reserved_bytes == sum(item.charge_bytes for item in incoming)
+        waiting = sum(item.charge_bytes for item in incoming if item.unpersisted)
+        assert self.unpersisted_bytes == waiting + sum(one.charge_bytes for one in copies if one.unpersisted)
         assert self.used_bytes == sum(copy.charge_bytes for copy in copies)
         assert self.pinned_bytes == sum(copy.charge_bytes for copy in copies if copy.pinned)
         assert all(copy.evictable == (block in self.policy) for block, copy in self.copies.items())

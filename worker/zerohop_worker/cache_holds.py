@@ -35,13 +35,14 @@ class Holds:
 
     # Pins
 
-    def pin(self, segments: Iterable[Segment], copies: Iterable[Copy]) -> None:
-        """Keeps these contents from eviction: `copies` are those of their blocks. All of them or none.
+    def pin(self, segments: Iterable[Segment], copies: Iterable[Copy], *, workers: int = 1) -> None:
+        """Keeps these contents from eviction: `copies` are those of their blocks. All of them or none. So many
+        `workers` share their blocks.
 
         Raises OutOfSpace when the pinned contents would be more than their share of all quotas.
         """
         wanted = self._pins | {segment.content: segment.length for segment in segments}
-        limit = int(sum(tier.quota_bytes for tier in self._tiers.values()) * PIN_SHARE)
+        limit = int(sum(tier.quota_bytes for tier in self._tiers.values()) * PIN_SHARE * max(1, workers))
         if sum(wanted.values()) > limit:
             raise OutOfSpace(
                 f"pinned contents may take {limit} bytes of the cache: release some, or raise the quotas"

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from zerohop.model import TierUse
-from zerohop_worker.cache_copy import BlockId, Copy, Incoming, Tier, charge_of
+from zerohop_worker.cache_copy import BlockId, Copy, Incoming, Move, Tier, charge_of
 from zerohop_worker.cache_holds import Holds
+from zerohop_worker.mount_shares import MountShares
 from zerohop_worker.policy import Policy, S3Fifo
 
-__all__ = ["CacheIndex", "Move"]
+__all__ = ["CacheIndex"]
 
 UNPERSISTED_SHARE = 0.5
 """Above this share of a tier nothing is accepted any more that is not persisted (design, rule 10.6)."""
@@ -32,15 +32,6 @@ PROMOTION_WINDOW_S = 600.0
 RECALL_AGAIN_S = 5.0
 TIER_PAUSE_S = 5.0
 """How long a tier that failed a write takes nothing new: its disk may be full of other people's files."""
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Copy a block's file to `target`; then call `moved`. `down`: its present copy goes when that is done."""
-
-    copy: Copy
-    target: Incoming
-    down: bool
 
 
 class CacheIndex:
@@ -60,6 +51,7 @@ class CacheIndex:
         self._indices: dict[bytes, set[int]] = {}  # block indices that have a copy in some tier, by content
         self._incoming: dict[bytes, set[Incoming]] = {}  # by content; none of them empty
         self.holds = Holds(self.tiers)
+        self.shares = MountShares()
         self._drops: list[Copy] = []
         self._demotions: OrderedDict[BlockId, Copy] = OrderedDict()  # not taken yet; all of them `moving`
         self._promotions: OrderedDict[BlockId, Copy] = OrderedDict()
@@ -119,6 +111,8 @@ class CacheIndex:
         None if none can. Either way unlink what `take_drops` gives before writing.
         """
         charge = charge_of(size_bytes)
+        if self.find(block) is None and not self._make_share(block, charge, now):
+            return None
         for name in self._order if tiers is None else [name for name in self._order if name in set(tiers)]:
             tier = self.tiers[name]
             if now < tier.failed_until_s or block in tier.copies or self._is_incoming(block, name):
@@ -129,6 +123,16 @@ class CacheIndex:
                 return self._reserve(Incoming(block, name, charge, unpersisted))
         return None
 
+    def _make_share(self, block: BlockId, charge_bytes: int, now: float) -> bool:
+        """Drops the coldest blocks of the block's mount while it would have more than its share with this one."""
+        for copy in self.shares.victims(block[0], charge_bytes):
+            if copy.lent:
+                self._recall(copy, now)
+            else:
+                self.evicted[copy.tier] += 1
+                self.drop(copy)
+        return self.shares.has_room(block[0], charge_bytes)
+
     def _is_incoming(self, block: BlockId, tier: str) -> bool:
         """At most one writer of a file name: what one of them unlinks is never another's."""
         return any(item.block == block and item.tier == tier for item in self._incoming.get(block[0], ()))
@@ -136,6 +140,7 @@ class CacheIndex:
     def _reserve(self, incoming: Incoming) -> Incoming:
         tier = self.tiers[incoming.tier]
         tier.reserved_bytes += incoming.charge_bytes
+        self.shares.added(incoming.block[0], incoming.charge_bytes)
         tier.unpersisted_bytes += incoming.charge_bytes if incoming.unpersisted else 0
         self._incoming.setdefault(incoming.block[0], set()).add(incoming)
         return incoming
@@ -146,6 +151,7 @@ class CacheIndex:
         if incoming.dropped or incoming.block in tier.copies:
             return None
         copy = Copy(incoming.block, tier.name, size_bytes, checksum, verified=True, used_s=now)
+        copy.cached_s = now
         copy.unpersisted = incoming.unpersisted
         self._add(tier, copy)
         return copy
@@ -157,6 +163,7 @@ class CacheIndex:
     def _release(self, incoming: Incoming) -> Tier:
         tier = self.tiers[incoming.tier]
         tier.reserved_bytes -= incoming.charge_bytes
+        self.shares.removed(incoming.block[0], incoming.charge_bytes)
         tier.unpersisted_bytes -= incoming.charge_bytes if incoming.unpersisted else 0
         others = self._incoming[incoming.block[0]]
         others.remove(incoming)
@@ -184,6 +191,7 @@ class CacheIndex:
         tier.used_bytes += copy.charge_bytes
         tier.unpersisted_bytes += copy.charge_bytes if copy.unpersisted else 0
         self._indices.setdefault(copy.block[0], set()).add(copy.block[1])
+        self.shares.entered(copy)
         self.holds.pin_if_wanted(copy)
         tier.sync_policy(copy)
 
@@ -197,6 +205,7 @@ class CacheIndex:
         tier.policy.remove(copy.block)
         del tier.copies[copy.block]
         tier.used_bytes -= copy.charge_bytes
+        self.shares.left(copy)
         tier.pinned_bytes -= copy.charge_bytes if copy.pinned else 0
         tier.unpersisted_bytes -= copy.charge_bytes if copy.unpersisted else 0
         tier.lent_bytes += copy.charge_bytes if copy.lent else 0
@@ -270,7 +279,11 @@ class CacheIndex:
         return len(self._demotions) + self._demoting
 
     def make_headroom(self, now: float) -> None:
-        """The background job: brings tiers that are above the high watermark down to the low one."""
+        """The background job: brings tiers that are above the high watermark down to the low one, and mounts that
+        have more than their share down to it.
+        """
+        for content in self.shares.crowded():
+            self._make_share((content, 0), 0, now)
         for tier in self.tiers.values():
             if tier.taken_bytes <= tier.quota_bytes * self._high:
                 continue
@@ -289,14 +302,16 @@ class CacheIndex:
         if copy.gone:
             return
         self.tiers[copy.tier].policy.touch(copy.block)
+        self.shares.touched(copy)
         recently = now - copy.used_s < PROMOTION_WINDOW_S
         copy.used_s = now
-        if (
-            recently
-            and copy.tier != self._order[0]
-            and not copy.moving
-            and len(self._promotions) < MAX_PROMOTIONS
-        ):
+        if recently:
+            self.promote(copy)
+
+    def promote(self, copy: Copy) -> None:
+        """Asks for a copy in the fastest tier, if there is none."""
+        in_line = len(self._promotions) < MAX_PROMOTIONS
+        if copy.tier != self._order[0] and not copy.moving and not copy.gone and in_line:
             self._promotions[copy.block] = copy
 
     def take_move(self, now: float) -> Move | None:
@@ -332,6 +347,8 @@ class CacheIndex:
         new = None
         if done and not copy.gone:
             new = self.commit(move.target, copy.size_bytes, copy.checksum, now)
+            if new is not None:
+                new.cached_s = copy.cached_s
         else:
             self.abort(move.target)
         if move.down:
@@ -370,12 +387,8 @@ class CacheIndex:
     def check_invariants(self) -> None:
         """For tests: what the comments beside the fields promise."""
         for tier in self.tiers.values():
-            tier.check_invariants()
             incoming = [item for items in self._incoming.values() for item in items if item.tier == tier.name]
-            assert tier.reserved_bytes == sum(item.charge_bytes for item in incoming)
-            waiting = sum(item.charge_bytes for item in incoming if item.unpersisted)
-            held = sum(copy.charge_bytes for copy in tier.copies.values() if copy.unpersisted)
-            assert tier.unpersisted_bytes == held + waiting
+            tier.check_invariants(incoming)
         blocks = {block for tier in self.tiers.values() for block in tier.copies}
         assert blocks == {(content, index) for content, found in self._indices.items() for index in found}
         assert all(self._incoming.values())
@@ -383,3 +396,4 @@ class CacheIndex:
         assert all(copy.moving and not copy.gone for copy in self._demotions.values())
         assert self._demotions_open() <= MAX_DEMOTIONS
         self.holds.check_invariants()
+        self.shares.check_invariants([copy for tier in self.tiers.values() for copy in tier.copies.values()])

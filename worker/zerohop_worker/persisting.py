@@ -104,6 +104,14 @@ class Persister:
                 self._queue.appendleft(content)
         self._next()
 
+    def persist_soon(self, contents: Sequence[bytes]) -> None:
+        """Those that are held, owed or not, are brought to the under-store before others."""
+        waiting = set(self._queue)
+        for content in contents:
+            if content in self._contents.held and content not in waiting:
+                self._queue.appendleft(content)
+        self._next()
+
     async def forget(self, content: bytes) -> None:
         """The content is dead or void: stops persisting it. Its blocks are the caller's to drop."""
         held = self._contents.held.pop(content, None)

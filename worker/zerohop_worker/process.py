@@ -149,6 +149,7 @@ async def _listening(
     )
     worker.service.serve(server)
     worker.mounts.serve(server)
+    worker.cache_jobs.serve(server)
     worker.lending.serve(descriptors)
     try:
         for address in config.listen:

@@ -9,6 +9,7 @@ from contextlib import aclosing
 import zerohop
 from zerohop.clock import Clock
 from zerohop.errors import InvalidRequest
+from zerohop.model import block_size_of
 from zerohop.rpc.call import Call, StreamInCall, StreamOutCall
 from zerohop.rpc.master_api import Empty
 from zerohop.rpc.server import RpcServer
@@ -97,13 +98,26 @@ class Service:
             call.respond(ReadStarted(length=0, source="UNDER"))
             return
         heads = PieceHeads() if request.for_worker else None
-        async with aclosing(self._pieces(request)) as pieces:
+        pieces_of_request = self._promoting(request) if request.promote else self._pieces(request)
+        async with aclosing(pieces_of_request) as pieces:
             async for source, data in pieces:
                 if not call.responded:
                     call.respond(ReadStarted(length=request.length, source=source))
                 if heads is not None:
                     await call.write(heads.head([data]))
                 await call.write(data)
+
+    async def _promoting(self, request: ReadContent) -> AsyncGenerator[tuple[str, bytes | memoryview], None]:
+        """As `_pieces`; each block of which bytes were read gets a copy in the fastest tier at once."""
+        block_size, offset, promoted = block_size_of(request.content), request.offset, -1
+        async with aclosing(self._pieces(request)) as pieces:
+            async for source, data in pieces:
+                yield source, data
+                index = offset // block_size
+                offset += len(data)
+                if index != promoted:
+                    promoted = index
+                    self._store.promote((request.content, index))
 
     def _pieces(self, request: ReadContent) -> AsyncGenerator[tuple[str, bytes | memoryview], None]:
         if request.origin is not None:
@@ -180,7 +194,7 @@ class Service:
             for copy in index.copies((segment.content, number))
         ]
         if request.pinned:
-            index.holds.pin(request.contents, copies)
+            index.holds.pin(request.contents, copies, workers=request.workers)
         else:
             index.holds.unpin(request.contents, copies)
         return Empty()

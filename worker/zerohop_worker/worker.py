@@ -15,6 +15,7 @@ from zerohop.rpc.master_api import ClusterView
 from zerohop.rpc.tls import rpc_client_tls
 from zerohop_worker.block_store import BlockStore
 from zerohop_worker.cache_index import CacheIndex
+from zerohop_worker.cache_jobs import CacheJobs
 from zerohop_worker.contents import Contents, Held, Markers
 from zerohop_worker.fetching import Fetching
 from zerohop_worker.files import Files
@@ -91,6 +92,7 @@ class Worker:
             clock,
         )
         self.mounts = Mounts(self.store, self.peers, links, open_origin)
+        self.cache_jobs = CacheJobs(self.store, self.reading, self.mounts.runs, self.peers, self.persister)
         self.lending = Lending(self.store, self.reading, self.fetching)
         self.scrub = Scrub(self.store, config.scrub_interval_s)
         self.service = Service(
@@ -135,12 +137,15 @@ class Worker:
             )
             if copy is None:
                 await self._pool.run(folder.unlink_block, item.block, item.checksum)
+            else:
+                copy.cached_s = self.store.now()
         _log.info("tier %s: %d blocks found", name, len(self.store.index.tiers[name].copies))
 
     def see(self, view: ClusterView) -> None:
         """The master's view of the cluster: whom to ask, and what to do in the place of those who are lost."""
         self.peers.update(view)
         self.mounts.owner.block_size_bytes = view.settings.block_size_bytes
+        self.store.share_out(view.mount_quotas, len(view.workers))
         self.persister.take_over(self.peers.live, self._clock.now_s())
 
     async def _make_headroom(self) -> None:

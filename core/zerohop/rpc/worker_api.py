@@ -189,10 +189,13 @@ class ListContents(Request[ContentPage], tag="list_contents", kw_only=True):
 
 
 class PinContents(Request[Empty], tag="pin_contents", kw_only=True):
-    """Keeps blocks of these contents from eviction (or releases them)."""
+    """Keeps blocks of these contents from eviction (or releases them), until the worker restarts. `workers`: how many
+    have been asked to, and share the blocks. Raises OutOfSpace above their share of the cache.
+    """
 
     contents: tuple[Segment, ...]
     pinned: bool
+    workers: int = 1
 
 
 class WorkerReport(Record, frozen=True):

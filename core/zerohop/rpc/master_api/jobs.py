@@ -65,7 +65,10 @@ class StartJob(Request[JobResult], tag="start_job", kw_only=True):
     """Starts a job on the object `key_or_prefix` (or on all keys that begin with it, with `recursive`) of a bucket.
 
     `options` by kind; unknown ones are InvalidRequest. load: `replicas`, `bytes_per_second`; set_replication: `min`,
-    `max`; set_ttl: `ttl_s`, `action` (free or delete). Raises BucketNotFound, InvalidRequest.
+    `max` (0: no limit; both 0 end it); set_ttl: `ttl_s` (0 ends it), `action` (free or delete). Of no bucket, and for
+    administrators alone: drain, which copies what the worker `worker` alone has cached to others, and rebalance.
+
+    Raises BucketNotFound, InvalidRequest, AccessDenied, Overloaded when too many jobs wait.
     """
 
     caller: Caller

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from zerohop.model import Caller, ClusterSettings, Record, TierUse, WorkerInfo
 from zerohop.rpc.master_api.empty import Empty
 from zerohop.rpc.message import Request
@@ -99,6 +101,8 @@ class ClusterView(Record, frozen=True):
     user_count: int
     # Workers that belong to the cluster, live or lost; those that said good-bye do not.
     worker_count: int = 0
+    # Bytes of the whole cluster's cache that a mount may take, by id of the mounts that have such a quota.
+    mount_quotas: dict[bytes, int] = msgspec.field(default_factory=dict)
 
 
 class ProxyHeartbeat(Request[ClusterView], tag="proxy_heartbeat", kw_only=True):
