@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 
 from zerohop import __version__
+from zerohop.cli.admin_jobs import drain, jobs, rebalance
 from zerohop.cli.admin_top import top
 from zerohop.cli.cluster_options import as_json, on_cluster
 from zerohop.client.objects import ObjectClient
@@ -22,7 +23,8 @@ def admin() -> None:
     """Look after the cluster."""
 
 
-admin.add_command(top)
+for _command in (top, jobs, drain, rebalance):
+    admin.add_command(_command)
 
 
 @admin.command()

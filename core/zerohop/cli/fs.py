@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from zerohop.cli.fs_cache import free, load, persist, pin, set_replication, set_ttl, unpin
 from zerohop.cli.fs_change import mkdir, mv, rm, touch
 from zerohop.cli.fs_copy import cp
 from zerohop.cli.fs_list import du, ls
@@ -25,6 +26,7 @@ def fs() -> None:
 
 _FILES = (ls, stat, cat, head, tail, cp, mv, rm, mkdir, du, touch, test_path, checksum, location)
 _MOUNTS = (mount, unmount, sync)
+_CACHE = (load, free, pin, unpin, persist, set_ttl, set_replication)
 
-for _command in (*_FILES, *_MOUNTS):
+for _command in (*_FILES, *_MOUNTS, *_CACHE):
     fs.add_command(_command)
