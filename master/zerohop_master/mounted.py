@@ -120,8 +120,9 @@ async def commit_mounted(namespace: Namespace, request: CommitMounted) -> Object
             transaction.delete(keys.local_object(bucket.bucket_id, request.key))
         validated_ms = namespace.now_ms() - request.age_ms
         record = _kept(transaction, bucket, request.key, given, old, row, validated_ms)
-        # A validation that has found nothing new is no reason to list anew.
-        if old is None or given is None or old.etag != given.etag or old.origin is None:
+        # A validation that has found nothing new is no reason to list anew, nor is an object that was there all along.
+        is_found_changed = old is not None and (given is None or old.etag != given.etag)
+        if request.replace_local or is_found_changed:
             transaction.put(keys.mount_generation(request.mount_id), b"\x01")
         return ObjectResult(
             record=record, row_version=0, bucket_owner=bucket.owner, mount_id=request.mount_id

@@ -45,6 +45,8 @@ async def send_object(request: S3Request, found: ObjectResult, start: int, stop:
     be answered. One after it leaves the response short, and the caller cuts the connection.
     """
     size_bytes = stop - start
+    if found.fetched and size_bytes:
+        request.out.came_from(_UNDER)  # although they may stand in a tier by now
     if found.record.inline or size_bytes == 0:
         request.out.came_from(_INLINE)
         await request.out.write(head(_INLINE) + found.data[start:stop])
@@ -52,7 +54,7 @@ async def send_object(request: S3Request, found: ObjectResult, start: int, stop:
         body = _cached_body(request, found, start, stop)
         if body is None:
             body = await _gathered_body(request, found, start, stop)
-        await request.out.write(head(request.out.source.partition("+")[0]) + body)
+        await request.out.write(head(_first_source(request)) + body)
     else:
         secure = request.out.transport.get_extra_info("sslcontext") is not None
         sender_class = TransportSender if secure else SocketSender
@@ -92,7 +94,7 @@ def _cached_body(request: S3Request, found: ObjectResult, start: int, stop: int)
         body = read_now(block, offset, stop - start)
         if body is None or len(body) != stop - start:
             return None
-        request.out.source = block.source
+        request.out.came_from(block.source)
         return body
 
 
@@ -110,7 +112,7 @@ async def _send_block(
             request.out.reserve(min(sender_class.HELD_BYTES, size_bytes))
         async with sender_class(request.out, request.services.disk) as sender:
             request.out.came_from(block.source)
-            await sender.send(head(block.source), more=True)
+            await sender.send(head(_first_source(request)), more=True)
             await sender.send_file(block.fd, offset, size_bytes, in_memory=block.source == IN_MEMORY)
             sender.complete()
 
@@ -155,7 +157,7 @@ async def _send_span(
     if block is not None:
         request.out.came_from(block.source)
         if head is not None:
-            await sender.send(head(block.source), more=True)
+            await sender.send(head(_first_source(request)), more=True)
         await sender.send_file(block.fd, span.offset, span.size, in_memory=block.source == IN_MEMORY)
         request.out.sent_bytes += span.size
         return
@@ -164,11 +166,16 @@ async def _send_span(
     async with aclosing(relayed) as stream:
         async for data in stream:
             if head is not None:
-                await sender.send(head(_source(opened, sources)), more=True)
+                request.out.came_from(_source(opened, sources))
+                await sender.send(head(_first_source(request)), more=True)
                 head = None
             await sender.send(data)
             request.out.sent_bytes += len(data)
     request.out.came_from(_source(opened, sources))
+
+
+def _first_source(request: S3Request) -> str:
+    return request.out.source.partition("+")[0]
 
 
 def _source(opened: OpenSpan, sources: list[str]) -> str:

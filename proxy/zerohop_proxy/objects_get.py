@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from typing import Final
 
-from zerohop.model import ObjectRecord
+from zerohop.client.mounts import WhatIsRead
+from zerohop.errors import Conflict, OriginChanged
+from zerohop.model import ObjectRecord, ReadPolicy
 from zerohop.rpc.master_api import LookupObject, ObjectResult, ReadManifest
 from zerohop_proxy.answer import Answer, Headers, header_lines
 from zerohop_proxy.body_out import SOURCE_HEADER, send_object
@@ -22,7 +24,9 @@ __all__ = ["get_object", "head_object", "lookup"]
 async def lookup(request: S3Request, *, with_data: bool) -> ObjectResult:
     """The object that the request names. Raises BucketNotFound, KeyNotFound, VersionNotFound, AccessDenied."""
     version_id = parse_version_id(request.query) if request.query else ""
-    offset, size = wanted_of(request.headers.get("range")) if with_data else (0, 0)
+    # What leaves nothing in the cache must not begin to fill it.
+    is_cached = with_data and request.read_policy() is not ReadPolicy.NO_CACHE
+    offset, size = wanted_of(request.headers.get("range")) if is_cached else (0, 0)
     return await request.call(
         lambda caller: LookupObject(
             caller=caller,
@@ -40,23 +44,43 @@ async def get_object(request: S3Request) -> Answer | None:
     """GetObject: everything that can be refused is refused before the first byte."""
     with request.cluster.reading():
         found = await lookup(request, with_data=True)
-        if _is_plain(request):
-            lines = request.services.described.lines(request.bucket, found)
-            size_bytes = found.record.size_bytes
-            await send_object(request, found, 0, size_bytes, partial(_plain_head, request, lines))
-            return None
-        described = await _describe(request, found)
-        if isinstance(described, Answer):
-            return described
-        status, headers, span = described
-        await send_object(
-            request,
-            found,
-            span.start,
-            span.start + span.length_bytes,
-            lambda source: request.out.head(status, [*headers, (SOURCE_HEADER, source)], span.length_bytes),
-        )
+        try:
+            return await _send(request, found)
+        except OriginChanged:
+            if request.out.started:
+                raise  # the bytes of two versions must not be mixed
+            request.out.source = ""
+            return await _send(request, await _look_again(request, found.mount_id))
+
+
+async def _send(request: S3Request, found: ObjectResult) -> Answer | None:
+    if _is_plain(request):
+        lines = request.services.described.lines(request.bucket, found)
+        size_bytes = found.record.size_bytes
+        await send_object(request, found, 0, size_bytes, partial(_plain_head, request, lines))
+        return None
+    described = await _describe(request, found)
+    if isinstance(described, Answer):
+        return described
+    status, headers, span = described
+    await send_object(
+        request,
+        found,
+        span.start,
+        span.start + span.length_bytes,
+        lambda source: request.out.head(status, [*headers, (SOURCE_HEADER, source)], span.length_bytes),
+    )
     return None
+
+
+async def _look_again(request: S3Request, mount_id: bytes) -> ObjectResult:
+    """What the object is now at its origin, which has another one than was believed. Raises KeyNotFound."""
+    wanted = WhatIsRead(*wanted_of(request.headers.get("range")))
+    mounts = request.cluster.mounts
+    try:
+        return await mounts.resolve(request.caller, mount_id, request.bucket, request.key, wanted, force=True)
+    except Conflict:  # it was written here meanwhile
+        return await lookup(request, with_data=True)
 
 
 async def head_object(request: S3Request) -> Answer | None:

@@ -88,8 +88,12 @@ class FaultyProxy:
         """Connections are cut at once, the existing ones too; or are accepted again."""
         self._refusing = refusing
         if refusing:
-            for task in self._connections:
-                task.cancel()
+            self.cut_connections()
+
+    def cut_connections(self) -> None:
+        """All that there are now."""
+        for task in self._connections:
+            task.cancel()
 
     def hold(self) -> None:
         """Requests are not passed on until `release`."""
@@ -221,6 +225,9 @@ class FaultyProxy:
         if fault == "stall" and self._stalled is not None:
             sink.stalls_after, sink.stalled = int(how), self._stalled
         await _pass_body(upstream, sink, head, int(how) if fault == "cut" else None)
+        if fault == "cut":
+            writer.close()  # what was passed on arrives: an abort would take it back
+            await writer.wait_closed()
         return fault != "cut" and b"\r\nconnection: close" not in head.lower()
 
 

@@ -9,6 +9,7 @@ import click
 from zerohop.cli.cached_share import cached_bytes
 from zerohop.cli.cluster_options import as_json, on_cluster
 from zerohop.cli.columns import Row, cached_percent, format_row
+from zerohop.cli.fs_mount import sync_mounted
 from zerohop.cli.owners import OwnerNames
 from zerohop.cli.paths import ClusterPath, parse_cluster
 from zerohop.cli.tree import objects_below, require
@@ -26,10 +27,16 @@ _HELP = {"help_option_names": ["--help"]}
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @click.option("-R", "--recursive", is_flag=True, help="Everything below, not only what is in the folder.")
 @click.option("-h", "--human", is_flag=True, help="Sizes such as 4KiB.")
+@click.option("--sync", "synced", is_flag=True, help="Below a mount: as its origin has it now.")
 @click.option("--json", "json_lines", is_flag=True, help="One JSON object a line.")
 @on_cluster
 async def ls(
-    objects: ObjectClient, paths: tuple[str, ...], recursive: bool, human: bool, json_lines: bool
+    objects: ObjectClient,
+    paths: tuple[str, ...],
+    recursive: bool,
+    human: bool,
+    synced: bool,
+    json_lines: bool,
 ) -> None:
     """List buckets (/), a folder or an object.
 
@@ -37,7 +44,10 @@ async def ls(
     are the bucket's owner. The cached share is asked of the workers, a page of objects at a time.
     """
     for text in paths or ("/",):
-        async for row in _rows(objects, parse_cluster(text), recursive=recursive):
+        path = parse_cluster(text)
+        if synced:
+            await sync_mounted(objects, path)
+        async for row in _rows(objects, path, recursive=recursive):
             click.echo(as_json(_facts(row)) if json_lines else format_row(row, human=human))
 
 

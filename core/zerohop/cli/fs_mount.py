@@ -16,7 +16,7 @@ from zerohop.mount_options import MountSettings, read_mount_options
 from zerohop.rpc.master_api import AddMount, ListMounts, RemoveMount, SyncMount
 from zerohop.rpc.mutation import new_mutation_id
 
-__all__ = ["mount", "sync", "unmount"]
+__all__ = ["mount", "sync", "sync_mounted", "unmount"]
 
 _OPEN_TIMEOUT_S: Final = 120.0
 """A worker opens the origin first: its connection may take its time-outs and repetitions to fail."""
@@ -167,3 +167,12 @@ async def sync(objects: ObjectClient, paths: tuple[str, ...]) -> None:
             raise InvalidRequest("name a mount, or something in one")
         request = SyncMount(caller=ADMIN, bucket=path.bucket, prefix=path.key, mutation=new_mutation_id())
         await objects.client.call(request)
+
+
+async def sync_mounted(objects: ObjectClient, path: ClusterPath) -> None:
+    """As `sync` for whatever is mounted at or below the path; a native bucket needs none."""
+    mounts = (await objects.client.call(ListMounts(caller=ADMIN))).mounts
+    for info in mounts:
+        if path.is_root or info.bucket == path.bucket:
+            request = SyncMount(caller=ADMIN, bucket=info.bucket, prefix=path.key, mutation=new_mutation_id())
+            await objects.client.call(request)

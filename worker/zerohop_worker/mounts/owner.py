@@ -12,6 +12,8 @@ from collections.abc import Hashable
 from time import monotonic
 from typing import NamedTuple, Protocol, TypeVar
 
+import msgspec
+
 from zerohop.errors import (
     Conflict,
     InvalidRequest,
@@ -194,7 +196,8 @@ class Owner:
         except BaseException:
             await opened.close()
             raise
-        return await self.commit(request.mount_id, request.key, record, known, asked_s=asked_s)
+        result = await self.commit(request.mount_id, request.key, record, known, asked_s=asked_s)
+        return msgspec.structs.replace(result, fetched=begun)
 
     def _start(self, mount: OpenMount, record: ObjectRecord, opened: OpenedRead) -> bool:
         """Begins to fill the cache with what comes; whether that was possible."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from enum import Enum
@@ -37,6 +37,8 @@ _RESERVED_CONNECTIONS: Final = 16
 CONNECTION_ERRORS: Final = (boto.BotoCoreError, aiohttp.ClientError, TimeoutError, OSError)
 
 _NEVER_SENT: Final = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError)
+
+_Context = dict[str, Any]
 
 _extra_headers: ContextVar[Mapping[str, str]] = ContextVar("extra_headers", default={})  # noqa: B039 - never changed
 
@@ -170,6 +172,7 @@ class S3Requests:
         except (boto.BotoCoreError, ValueError, OSError) as error:
             raise OriginRefused(f"cannot open {self.place}: {self._hidden(str(error))}") from error
         client.meta.events.register("before-call.s3", _add_headers)
+        _let_lost_writes_go(asyncio.get_running_loop())
         return client
 
     async def close(self) -> None:
@@ -245,3 +248,26 @@ def _root_message(error: Exception) -> str:
 def _without_query(error: Exception) -> str:
     """The URLs in botocore's messages are long, and may be signed."""
     return re.sub(r"\?[^\s\"']*", "", str(error))
+
+
+class _LostWrites:
+    """Handler of exceptions that nobody waited for. A connection that is lost while aiohttp waits for `100 Continue`
+    fails twice: as the request, which tells its caller, and as a task of aiohttp's own, which is no defect.
+    """
+
+    def __init__(self, before: Callable[[asyncio.AbstractEventLoop, _Context], object] | None) -> None:
+        self._before = before
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: _Context) -> None:
+        if isinstance(context.get("exception"), aiohttp.ClientConnectionResetError) and "future" in context:
+            return
+        if self._before is not None:
+            self._before(loop, context)
+        else:
+            loop.default_exception_handler(context)
+
+
+def _let_lost_writes_go(loop: asyncio.AbstractEventLoop) -> None:
+    before = loop.get_exception_handler()
+    if not isinstance(before, _LostWrites):
+        loop.set_exception_handler(_LostWrites(before))

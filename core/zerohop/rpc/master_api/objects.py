@@ -54,6 +54,8 @@ class ObjectResult(Record, frozen=True):
     mount_id: bytes = b""
     # Of a completed upload in a mounted bucket: the origin is to have it before anybody is told.
     persist_now: bool = False
+    # Of a lookup in a mounted bucket: the bytes that are to be read are on their way from the origin, because of it.
+    fetched: bool = False
 
 
 class LookupObject(Request[ObjectResult], tag="lookup_object", kw_only=True):
