@@ -12,6 +12,7 @@ import uvloop
 
 from zerohop.cli.bench_all import all_lines, build_minio, guard, peers
 from zerohop.cli.bench_cluster import BenchCluster, bench_cluster
+from zerohop.cli.bench_eviction import eviction
 from zerohop.cli.bench_slow_clients import slow_clients
 from zerohop.cli.cluster_options import as_json
 from zerohop.errors import InvalidRequest, PeerUnavailable
@@ -28,7 +29,7 @@ def bench() -> None:
     """Measure this cluster on this machine."""
 
 
-for _command in (all_lines, peers, guard, slow_clients, build_minio):
+for _command in (all_lines, eviction, peers, guard, slow_clients, build_minio):
     bench.add_command(_command)
 
 
