@@ -21,7 +21,7 @@ from zerohop_bench.lines import LINES, Line
 from zerohop_bench.results import Curve, Machine, Result, Run
 from zerohop_bench.stage import Plan, Stage, failure
 
-__all__ = ["measure"]
+__all__ = ["machine_after", "machine_now", "measure"]
 
 _FAILURES = (LoadFailed, ZerohopError, OSError, subprocess.SubprocessError, ValueError, ZeroDivisionError)
 
@@ -40,7 +40,7 @@ def measure(
     when our own does not start.
     """
     started_s = time.monotonic()
-    machine = _machine()
+    machine = machine_now()
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zerohop-bench-", dir=folder)))
         stage = Stage(plan, place, stack, say)
@@ -48,7 +48,7 @@ def measure(
         curves = tuple(_curve(stage, one) for one in growth) if plan.curves else ()
         return Run(
             plan.name,
-            _after(machine),
+            machine_after(machine),
             time.monotonic() - started_s,
             stage.versions,
             stage.missing,
@@ -77,7 +77,8 @@ def _curve(stage: Stage, growth: Growth) -> Curve:
     return Curve(growth.name, growth.title, growth.x_label, series)
 
 
-def _machine() -> Machine:
+def machine_now() -> Machine:
+    """The machine before a run."""
     models = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -93,5 +94,6 @@ def _machine() -> Machine:
     )
 
 
-def _after(machine: Machine) -> Machine:
+def machine_after(machine: Machine) -> Machine:
+    """The same with its load now."""
     return msgspec.structs.replace(machine, load_after=os.getloadavg()[0])

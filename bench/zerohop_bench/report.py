@@ -16,6 +16,7 @@ __all__ = ["BEGIN", "END", "as_markdown", "as_table", "rewrite", "shown", "targe
 
 BEGIN: Final = "<!-- written by `zerohop bench all --docs`: begin -->"
 END: Final = "<!-- written by `zerohop bench all --docs`: end -->"
+_PICTURE: Final = "![How far from its target each line is]({plots}/targets.png)"
 _HEADINGS: Final = ("", "server", "median", "range", "CPU us", "ratio", "by CPU", "target", "")
 _BOLD: Final = "**"
 _IS_TEXT: Final = frozenset({0, 1, 7, 8})
@@ -48,11 +49,11 @@ def target_text(verdict: Verdict, unit: str) -> str:
     return f"{sign} {', '.join(parts)}{' by CPU' if target.by_cpu else ''}"
 
 
-def as_table(run: Run) -> Table:
+def as_table(run: Run, title: str = "Servers on one core, load on another") -> Table:
     """The whole table for a terminal: a row for each figure, ours first."""
     from rich.table import Table
 
-    table = Table(title=f"Servers on one core, load on another; medians of interleaved rounds ({run.plan})")
+    table = Table(title=f"{title}; medians of interleaved rounds ({run.plan})")
     for number, heading in enumerate(_HEADINGS):
         table.add_column(heading, justify="left" if number in _IS_TEXT else "right")
     for result in run.results:
@@ -62,26 +63,28 @@ def as_table(run: Run) -> Table:
     return table
 
 
-def as_markdown(run: Run, plots: str) -> str:
-    """Machine, table, curves and plots; `plots` is the folder of the pictures as the page sees it."""
+def as_markdown(run: Run, plots: str, picture: str = _PICTURE) -> str:
+    """Machine, table, curves and plots; `plots` is the folder of the pictures as the page sees it, `picture` the
+    Markdown of the first one.
+    """
     lines = [_machine_text(run), "", "| " + " | ".join(_HEADINGS) + " |"]
     lines.append("|" + "|".join("---" if n in _IS_TEXT else "--:" for n in range(len(_HEADINGS))) + "|")
     lines += ["| " + " | ".join(row) + " |" for result in run.results for row in _rows(result)]
-    lines += ["", f"![How far from its target each line is]({plots}/targets.png)"]
+    lines += ["", picture.format(plots=plots)]
     for curve in run.curves:
         lines += ["", *_curve_text(curve, plots)]
     remarks = [f"- {result.title}: {remark}." for result in run.results for remark in result.remarks]
     return "\n".join([*lines, *(["", *remarks] if remarks else [])])
 
 
-def rewrite(page: Path, block: str) -> None:
+def rewrite(page: Path, block: str, markers: tuple[str, str] = (BEGIN, END)) -> None:
     """Puts `block` between the markers of `page`. Raises InvalidRequest unless they are there once each, in order."""
     text = page.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise InvalidRequest(f"{page} must hold the lines {BEGIN} and {END} once each")
-    page.write_text(f"{before}{BEGIN}\n{block}\n{END}{after}")
+    before, begin, rest = text.partition(markers[0])
+    _, end, after = rest.partition(markers[1])
+    if not begin or not end or begin in rest or end in after:
+        raise InvalidRequest(f"{page} must hold the lines {markers[0]} and {markers[1]} once each")
+    page.write_text(f"{before}{begin}\n{block}\n{end}{after}")
 
 
 def _rows(result: Result) -> list[_Row]:

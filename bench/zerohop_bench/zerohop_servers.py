@@ -27,10 +27,15 @@ class Zerohop(Server):
 
     name = OURS
 
-    def __init__(self, folder: Path, cpus: str | None, label: str = "", *, proxies: int = 1) -> None:
+    def __init__(
+        self, folder: Path, cpus: str | None, label: str = "", *, proxies: int = 1, settings: str = ""
+    ) -> None:
+        """`settings`: a configuration file's text, in TOML."""
         super().__init__(folder, cpus, label)
         self.data = self.folder / "data"
         self._proxies = proxies
+        self._settings = self.folder / "zerohop.toml"
+        self._settings.write_text(settings)
 
     def version(self) -> str:
         from zerohop import __version__
@@ -40,7 +45,8 @@ class Zerohop(Server):
     def start(self) -> None:
         """Starts it, on its data when it was stopped before."""
         (self.folder / "log-0").unlink(missing_ok=True)
-        log = self._launch(*_CLI, "up", f"--data={self.data}", "--port=0", f"--proxies={self._proxies}")
+        flags = (f"--config={self._settings}", f"--data={self.data}", "--port=0", f"--proxies={self._proxies}")
+        log = self._launch(*_CLI, "up", *flags)
 
         def is_ready() -> bool:
             said = re.search(r"zerohop is ready: S3 at http://(\S+):(\d+) ", log.read_text())

@@ -11,6 +11,7 @@ import click
 import uvloop
 
 from zerohop.cli.bench_all import all_lines, build_minio, guard, peers
+from zerohop.cli.bench_cache import cache
 from zerohop.cli.bench_cluster import BenchCluster, bench_cluster
 from zerohop.cli.bench_eviction import eviction
 from zerohop.cli.bench_slow_clients import slow_clients
@@ -29,7 +30,7 @@ def bench() -> None:
     """Measure this cluster on this machine."""
 
 
-for _command in (all_lines, eviction, peers, guard, slow_clients, build_minio):
+for _command in (all_lines, cache, eviction, peers, guard, slow_clients, build_minio):
     bench.add_command(_command)
 
 

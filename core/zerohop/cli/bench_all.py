@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zerohop_bench.lines import Line
     from zerohop_bench.results import Run
 
-__all__ = ["all_lines", "build_minio", "guard", "peers"]
+__all__ = ["all_lines", "build_minio", "guard", "peers", "stopping_in_order"]
 
 _BASELINE: Final = Path("bench/baseline.json")
 _WIDTH: Final = 170
@@ -163,7 +163,7 @@ def _measured(quick: bool, lines: str | None, folder: Path | None) -> Run:
     plan = QUICK if quick else FULL
     if lines:
         plan = plan._replace(curves=False)
-    with _stopping_in_order():
+    with stopping_in_order():
         try:
             return measure(plan, folder, _say, lines=chosen)
         except NothingToMeasure as error:
@@ -189,7 +189,7 @@ def _say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def _stopping_in_order() -> Iterator[None]:
+def stopping_in_order() -> Iterator[None]:
     """Makes SIGTERM what Ctrl-C is: the servers are ended and their folders removed on the way out."""
 
     def interrupt(*_args: Any) -> None:
