@@ -18,9 +18,7 @@ async def set_tags(namespace: Namespace, request: SetTags) -> ObjectResult:
     """See `SetTags`. Sequence and contents stay, and with them all references: one row is written."""
 
     async def body(transaction: Transaction) -> ObjectResult:
-        bucket, row = await namespace.bucket_and_row(
-            transaction, request.caller, request.bucket, request.key
-        )
+        bucket, row = await namespace.bucket_and_row(transaction, request.caller, request.bucket, request.key)
         refuse_mounted(bucket)
         record = found_object(row, request.key, request.version_id)
         assert row is not None
