@@ -7,18 +7,13 @@ import pytest
 from tests.inprocess import in_process_cluster
 from tests.jobs.mounted_folder import World
 
-from zerohop.client.cluster import ClusterClient
-from zerohop.client.objects import ObjectClient
-
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A cluster in this process, and a folder to mount."""
     settings = {"kv_engine": "sqlite", "block_size_bytes": 64 << 10, "lost_after_s": 5.0}
-    origin = tmp_path / "origin"
-    origin.mkdir()
     async with (
         in_process_cluster(master=settings) as cluster,
-        await ClusterClient.connect([cluster.master_address], name="test") as client,
+        World.of(cluster.master_address, tmp_path / "origin") as world,
     ):
-        yield World(cluster, client, ObjectClient(client), origin)
+        yield world

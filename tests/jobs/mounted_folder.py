@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.inprocess import InProcessCluster
-
-from zerohop.cli.cached_share import cached_bytes
+from zerohop.cli.cached_share import cached_by_worker, cached_bytes
 from zerohop.client.cluster import ClusterClient
 from zerohop.client.objects import ObjectClient
 from zerohop.model import ADMIN, MountInfo
@@ -18,10 +18,17 @@ from zerohop.rpc.mutation import new_mutation_id
 
 @dataclass
 class World:
-    cluster: InProcessCluster
     client: ClusterClient
     objects: ObjectClient
     origin: Path
+
+    @staticmethod
+    @asynccontextmanager
+    async def of(master_address: str, origin: Path) -> AsyncIterator[World]:
+        """A client of the cluster, and the folder, which is made."""
+        origin.mkdir()
+        async with await ClusterClient.connect([master_address], name="test", heartbeat=False) as client:
+            yield World(client, ObjectClient(client), origin)
 
     async def mount(self, bucket: str = "mnt", **changes: Any) -> MountInfo:
         mount = MountInfo(mount_id=b"", bucket=bucket, uri=f"file://{self.origin}", **changes)
@@ -63,9 +70,11 @@ class World:
         return await self.client.call(m.GetJob(caller=ADMIN, job_id=job_id))
 
     async def ended(self, job_id: str) -> m.JobResult:
-        while (found := await self.job(job_id)).job.state == "running":
-            pass
-        return found
+        while True:
+            request = m.GetJob(caller=ADMIN, job_id=job_id, wait_s=5.0)
+            found = await self.client.call(request, timeout_s=30.0)
+            if found.job.state != "running":
+                return found
 
     async def run(self, kind: str, key: str = "", **how: Any) -> m.JobResult:
         """Starts a job and waits for its end."""
@@ -73,7 +82,13 @@ class World:
 
     async def cached(self, *keys: str, bucket: str = "mnt") -> int:
         """Bytes of these objects that the cluster has cached."""
+        await self.client.refresh()
         return sum((await cached_bytes(self.objects, bucket, keys)).values())
 
     async def read(self, key: str, bucket: str = "mnt") -> bytes:
         return b"".join([bytes(chunk) async for chunk in self.objects.read(bucket, key)])
+
+    async def copies(self, key: str, bucket: str = "mnt") -> dict[str, int]:
+        """Cached bytes of an object by worker."""
+        await self.client.refresh()
+        return await cached_by_worker(self.objects, await self.objects.lookup(bucket, key))

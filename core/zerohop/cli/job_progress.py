@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Final
 
@@ -16,7 +15,7 @@ from zerohop.units import format_size
 
 __all__ = ["carry_out", "failure_line", "follow", "summary"]
 
-_LOOK_S: Final = 0.25
+_LOOK_S: Final = 1.0
 _CALL_TIMEOUT_S: Final = 30.0
 """Long enough for a master that is restarted meanwhile: the job goes on."""
 
@@ -54,13 +53,12 @@ async def follow(objects: ObjectClient, job_id: str) -> ExitCode:
     """Shows a job until it ends; its result as an exit status."""
     is_watched = sys.stderr.isatty()
     while True:
-        request = GetJob(caller=objects.caller, job_id=job_id)
+        request = GetJob(caller=objects.caller, job_id=job_id, wait_s=_LOOK_S)
         found = await objects.client.call(request, timeout_s=_CALL_TIMEOUT_S)
         if found.job.state != "running":
             break
         if is_watched:
             click.echo(f"\r\x1b[K{summary(found.job)}", nl=False, err=True)
-        await asyncio.sleep(_LOOK_S)
     if is_watched:
         click.echo("\r\x1b[K", nl=False, err=True)
     _tell(found)

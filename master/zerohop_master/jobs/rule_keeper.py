@@ -45,7 +45,8 @@ class RuleKeeper:
         """Tells workers in new sessions what is pinned. One that was never seen gets what belongs to it now."""
         if not self._is_holding():
             return
-        live = {worker.worker_id: worker.session for worker in self._calls.look()}
+        workers = self._calls.look()
+        live = {worker.worker_id: worker.session for worker in workers}
         new = {one: session for one, session in live.items() if self._told.get(one) != session}
         if new:
             async for bucket, rule in self._rules():
@@ -56,8 +57,10 @@ class RuleKeeper:
             self._known = set(live)  # who joined while no master ran is not told from who was there before
         joined = live.keys() - self._known
         self._known |= joined
+        filled = {worker.worker_id for worker in workers if any(tier.used_bytes for tier in worker.tiers)}
         for worker_id in sorted(joined):
-            await self._start_rebalance(worker_id)
+            if filled - {worker_id}:
+                await self._start_rebalance(worker_id)
 
     async def _start_rebalance(self, worker_id: str) -> None:
         now_ms, job_id = self._namespace.now_ms(), self._namespace.new_id()

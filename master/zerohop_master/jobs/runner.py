@@ -29,6 +29,7 @@ _AT_A_TIME: Final = 4
 
 _IDLE_S: Final = 1.0
 _SAVE_S: Final = 1.0
+_SOON_S: Final = 0.1
 
 
 class JobRunner:
@@ -60,6 +61,14 @@ class JobRunner:
         task = self._running.get(job_id)
         if task is not None:
             task.cancel()
+
+    async def wait(self, job_id: str, limit_s: float) -> None:
+        """Returns when the job has ended, or after that time; sooner while it waits for its turn."""
+        task = self._running.get(job_id)
+        if task is None:
+            await asyncio.sleep(min(limit_s, _SOON_S))
+        else:
+            await asyncio.wait((task,), timeout=limit_s)
 
     async def run(self) -> None:
         """For ever."""

@@ -43,6 +43,8 @@ _MAX_PAGE: Final = 1000
 _MAX_COUNTED: Final = 10_000
 """Objects of one mount's queue that a listing counts: it is asked for by people, and must not hold up the master."""
 
+_LONGEST_WAIT_S: Final = 10.0
+
 _QUEUE: Final = "persist-"
 
 
@@ -142,6 +144,9 @@ class Jobs:
             return await self._queue_named(request.caller, request.job_id)
         row = await self._records.get(request.job_id)
         _check_may_see(request.caller, row)
+        if request.wait_s > 0 and is_running(row.job):
+            await self._runner.wait(request.job_id, min(request.wait_s, _LONGEST_WAIT_S))
+            row = await self._records.get(request.job_id)
         return await self._records.result(row.job)
 
     async def cancel(self, request: CancelJob) -> JobResult:

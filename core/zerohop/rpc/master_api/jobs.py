@@ -89,10 +89,11 @@ class ListJobs(Request[JobPage], tag="list_jobs", kw_only=True):
 
 
 class GetJob(Request[JobResult], tag="get_job", kw_only=True):
-    """Raises JobNotFound."""
+    """As it is now, or when it has ended, if that is within `wait_s` (at most 10). Raises JobNotFound."""
 
     caller: Caller
     job_id: str
+    wait_s: float = 0.0
 
 
 class CancelJob(Request[JobResult], tag="cancel_job", kw_only=True):
