@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from zerohop.client.layout import object_pieces
 from zerohop.client.placement import block_key, extent_key, rank
-from zerohop.errors import TransportError, ZerohopError
+from zerohop.errors import NotFound, NoWorker, TransportError, ZerohopError
 from zerohop.model import BucketRecord, OriginRef
 from zerohop.rpc.cache_api import FreeBlocks, GetCachedBlocks, LoadBlocks
 from zerohop.rpc.master_api import ObjectResult
@@ -95,8 +95,16 @@ class Placement:
         self._calls = calls
 
     async def drain(self, job: RunningJob) -> None:
-        """Carries out a job: the worker may leave afterwards, and nothing that is cached is gone with it."""
-        await self._everywhere(job, without(job.row.job.options["worker"]))
+        """Carries out a job: the worker may leave afterwards, and nothing that is cached is gone with it. Raises
+        NotFound when no such worker is live, NoWorker when no other one is.
+        """
+        worker_id = job.row.job.options["worker"]
+        live = [worker.worker_id for worker in self._calls.look()]
+        if worker_id not in live:
+            raise NotFound(f"no worker {worker_id!r} is live")
+        if len(live) == 1:
+            raise NoWorker("there is no other worker that could take what it has cached")
+        await self._everywhere(job, without(worker_id))
 
     async def rebalance(self, job: RunningJob) -> None:
         """Carries out a job."""
