@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import xxhash
+
 from zerohop_worker.policy import BlockId, Victim
 
 __all__ = ["Lru", "Sieve", "WTinyLfu"]
@@ -105,6 +107,11 @@ class Sieve:
         return None
 
 
+def _places(block: BlockId) -> int:
+    # Not hash(): it differs from process to process, and with it what the sketch confuses.
+    return xxhash.xxh3_64_intdigest(block[0], seed=block[1])
+
+
 class _Sketch:
     """How often blocks were seen of late: a count-min sketch of 4 rows, halved when it has counted enough."""
 
@@ -115,7 +122,7 @@ class _Sketch:
         self._counted = 0
 
     def count(self, block: BlockId) -> None:
-        places = hash(block)
+        places = _places(block)
         for row in self._rows:
             place = places & self._mask
             if row[place] < 15:
@@ -128,7 +135,7 @@ class _Sketch:
             self._rows = [row.translate(halves) for row in self._rows]
 
     def estimate(self, block: BlockId) -> int:
-        places = hash(block)
+        places = _places(block)
         least = 255
         for row in self._rows:
             least = min(least, row[places & self._mask])

@@ -31,7 +31,8 @@ def eviction(
 ) -> None:
     """Replay synthetic traces through the cache's eviction policy and others.
 
-    Prints misses relative to the optimum (Belady's MIN), then hit ratios, as Markdown. Takes two minutes on two cores.
+    Prints misses relative to the optimum (Belady's MIN), then hit ratios, as Markdown. Takes a minute and a half of
+    processor time.
     """
     from zerohop_bench.eviction import contest, references, report
     from zerohop_bench.hop_plot import check_plotting
