@@ -45,7 +45,12 @@ class Zerohop(Server):
     def start(self) -> None:
         """Starts it, on its data when it was stopped before."""
         (self.folder / "log-0").unlink(missing_ok=True)
-        flags = (f"--config={self._settings}", f"--data={self.data}", "--port=0", f"--proxies={self._proxies}")
+        flags = (
+            f"--config={self._settings}",
+            f"--data={self.data}",
+            "--port=0",
+            f"--proxies={self._proxies}",
+        )
         log = self._launch(*_CLI, "up", *flags)
 
         def is_ready() -> bool:

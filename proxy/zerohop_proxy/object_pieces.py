@@ -12,6 +12,7 @@ from zerohop.rpc.master_api import ObjectResult, ReadManifest
 
 __all__ = ["object_pieces"]
 
+
 async def object_pieces(
     cluster: ClusterClient, found: ObjectResult, start: int, stop: int
 ) -> AsyncGenerator[HeldPiece, None]:

@@ -10,7 +10,9 @@ __all__ = ["Operation"]
 class Operation(enum.Enum):
     """Operations of the model, plus the two that browsers send and no SDK has: PostObject, OptionsObject."""
 
-    __hash__ = object.__hash__  # each is the only one of its name; Enum's hash is a call of Python for every look-up
+    __hash__ = (
+        object.__hash__
+    )  # each is the only one of its name; Enum's hash is a call of Python for every look-up
 
     ABORT_MULTIPART_UPLOAD = "AbortMultipartUpload"
     COMPLETE_MULTIPART_UPLOAD = "CompleteMultipartUpload"

@@ -103,7 +103,9 @@ ADDRESSED: Final = [
 
 OVER_HTTPS: Final = [
     pytest.param(
-        (name, "", True), id=f"{name}-https", marks=[] if kind.frames_for_https else pytest.mark.soak(cost_s=2)
+        (name, "", True),
+        id=f"{name}-https",
+        marks=[] if kind.frames_for_https else pytest.mark.soak(cost_s=2),
     )
     for name, kind in CLIENTS.items()
 ]
