@@ -26,6 +26,11 @@ _AHEAD: Final = 2
 """Blocks opened ahead of the one that is read: 8 MiB hide a fetch of some milliseconds from a fast client."""
 _READ_BYTES: Final = 256 * 1024
 
+_MAX_RELAYED_BLOCKS: Final = 16
+"""Of a mounted object, in one stream: as many as the worker gets from the origin in one request. Behind them it is
+looked anew which are cached, and can be had without a relay.
+"""
+
 
 class OpenSpan(NamedTuple):
     """The next bytes of an object: `span` of `block`, or of the content by relay where `block` is None."""
@@ -46,29 +51,82 @@ async def open_spans(
 
     The block is the iterator's: use it before the next step. Close it (`aclosing`) when left early.
     """
-    ahead: deque[asyncio.Task[OpenSpan]] = deque()
-    try:
-        async with aclosing(_spans(cluster, found, start, stop)) as spans:
-            more = True
-            while more or ahead:
-                while more and len(ahead) <= _AHEAD:
-                    step = await anext(spans, None)
-                    if step is None:
-                        more = False
-                        break
-                    ahead.append(asyncio.create_task(_open(cluster, *step, policy)))
-                if ahead:
-                    opened = await ahead[0]
-                    del ahead[0]
-                    try:
-                        yield opened
-                    finally:
-                        if opened.block is not None:
-                            opened.block.release()
-    finally:
-        for task in ahead:
+    async with aclosing(_spans(cluster, found, start, stop)) as spans:
+        opening = _Opening(cluster, spans, policy)
+        try:
+            while (opened := await opening.next()) is not None:
+                try:
+                    yield opened
+                finally:
+                    if opened.block is not None:
+                        opened.block.release()
+        finally:
+            await opening.close()
+
+
+_Step = tuple[HeldPiece, BlockSpan]
+
+
+class _Opening:
+    """The blocks of one read, opened ahead of it. Those of a mounted object that are not cached are put together."""
+
+    def __init__(
+        self, cluster: ClusterClient, spans: AsyncGenerator[_Step, None], policy: ReadPolicy
+    ) -> None:
+        self._cluster = cluster
+        self._spans = spans
+        self._policy = policy
+        self._ahead: deque[asyncio.Task[OpenSpan]] = deque()
+        self._ended = False
+
+    async def next(self) -> OpenSpan | None:
+        """The next one; its block is the caller's. None at the end."""
+        while len(self._ahead) <= _AHEAD and (step := await self._step()) is not None:
+            self._open(step)
+        if not self._ahead:
+            return None
+        opened = await self._take()
+        if opened.block is None and opened.held.origin is not None:
+            return await self._lengthened(opened)
+        return opened
+
+    async def _step(self) -> _Step | None:
+        step = None if self._ended else await anext(self._spans, None)
+        self._ended = step is None
+        return step
+
+    def _open(self, step: _Step) -> None:
+        self._ahead.append(asyncio.create_task(_open(self._cluster, *step, self._policy)))
+
+    async def _take(self) -> OpenSpan:
+        opened = await self._ahead[0]
+        del self._ahead[0]
+        return opened
+
+    async def _lengthened(self, opened: OpenSpan) -> OpenSpan:
+        """With the blocks after it that are not cached either: one stream for all spares a pause before each. When
+        those which were opened ahead are not, the others are taken for it.
+        """
+        held, (first, offset, size) = opened[:2]
+        stop = (first // _MAX_RELAYED_BLOCKS + 1) * _MAX_RELAYED_BLOCKS
+        while self._ahead:
+            following = await self._ahead[0]
+            if following.block is not None or following.held is not held or following.span.block >= stop:
+                return OpenSpan(held, BlockSpan(first, offset, size), None)
+            del self._ahead[0]
+            size += following.span.size
+        while (step := await self._step()) is not None:
+            if step[0] is not held or step[1].block >= stop:
+                self._open(step)
+                break
+            size += step[1].size
+        return OpenSpan(held, BlockSpan(first, offset, size), None)
+
+    async def close(self) -> None:
+        """Lets go of what was opened ahead."""
+        for task in self._ahead:
             task.cancel()
-        for outcome in await asyncio.gather(*ahead, return_exceptions=True):
+        for outcome in await asyncio.gather(*self._ahead, return_exceptions=True):
             if isinstance(outcome, OpenSpan) and outcome.block is not None:
                 outcome.block.release()
 

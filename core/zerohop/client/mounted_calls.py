@@ -52,7 +52,7 @@ class MountedCalls:
         mount_id = bytes.fromhex(needed.details["mount"])
         match request:
             case LookupObject():
-                return await self._lookup(request, mount_id)
+                return await self._lookup(request, mount_id, needed)
             case ListObjects():
                 return await self._list(request, mount_id)
             case ListObjectVersions():
@@ -64,21 +64,26 @@ class MountedCalls:
             case CopyObject():
                 return await self._copy(request, mount_id)
             case SetTags():
-                return await self._set_tags(request, mount_id)
+                return await self._set_tags(request, mount_id, needed)
         raise needed
 
-    async def _lookup(self, request: LookupObject, mount_id: bytes) -> ObjectResult:
+    async def _lookup(self, request: LookupObject, mount_id: bytes, needed: OriginNeeded) -> ObjectResult:
         wanted = WhatIsRead(request.read_offset, request.read_bytes)
         for _ in range(_MAX_TRIES):
             try:
                 return await self._mounts.resolve(
-                    request.caller, mount_id, request.bucket, request.key, wanted
+                    request.caller,
+                    mount_id,
+                    request.bucket,
+                    request.key,
+                    wanted,
+                    row_version=int(needed.details["row_version"]),
                 )
             except Conflict:  # a local write came in between: the master knows it
                 try:
                     return cast("ObjectResult", await self._ask(request, timeout_s=_PUT_TIMEOUT_S))
-                except OriginNeeded:
-                    continue
+                except OriginNeeded as again:
+                    needed = again
         raise OperationConflict(f"object {request.key!r} changes all the time")
 
     async def _list(self, request: ListObjects, mount_id: bytes) -> ObjectPage:
@@ -190,11 +195,11 @@ class MountedCalls:
         # The caller is told of what it has written, also when somebody has replaced it since.
         return msgspec.structs.replace(put, row_version=done.row_version, persist_now=False)
 
-    async def _set_tags(self, request: SetTags, mount_id: bytes) -> ObjectResult:
+    async def _set_tags(self, request: SetTags, mount_id: bytes, needed: OriginNeeded) -> ObjectResult:
         if request.version_id not in ("", "null"):
             raise InvalidRequest("a mounted object has one version")
         found = await self._lookup(
-            LookupObject(caller=request.caller, bucket=request.bucket, key=request.key), mount_id
+            LookupObject(caller=request.caller, bucket=request.bucket, key=request.key), mount_id, needed
         )
         await self._mounts.set_tags(request.caller, mount_id, request.bucket, request.key, request.tags)
         return found

@@ -105,8 +105,11 @@ class MountedObjects:
         read: WhatIsRead = NOTHING,
         *,
         force: bool = False,
+        row_version: int = -1,
     ) -> ObjectResult:
-        """What the object is at the origin now. Raises KeyNotFound; Conflict where a local write hides it."""
+        """What the object is at the origin now; `row_version` is that of `OriginNeeded`, if the master was asked just
+        now. Raises KeyNotFound; Conflict where a local write hides it.
+        """
         request = ResolveMounted(
             caller=caller,
             mount_id=mount_id,
@@ -115,6 +118,7 @@ class MountedObjects:
             read_offset=read.offset,
             read_bytes=read.size,
             force=force,
+            row_version=row_version,
         )
         return await self._ask(mount_id, key, request)
 

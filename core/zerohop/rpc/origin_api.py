@@ -58,6 +58,9 @@ class ResolveMounted(Request[ObjectResult], tag="resolve_mounted", kw_only=True)
     ranged GET at the origin, whose headers are the answer and whose body goes on to fill the cache while the asker
     already reads from it. A known object is validated by a conditional request; if it has not changed, its cached
     blocks stay good. With `force` also a record within its TTL is validated.
+
+    `row_version`: what the master knew a moment ago (0: nothing; -1: not told), which spares asking it again before
+    the origin. Should it have learned something since, its commit tells.
     """
 
     caller: Caller
@@ -67,6 +70,7 @@ class ResolveMounted(Request[ObjectResult], tag="resolve_mounted", kw_only=True)
     read_offset: int = 0
     read_bytes: int = 0
     force: bool = False
+    row_version: int = -1
 
 
 class ListMounted(Request[ObjectPage], tag="list_mounted", kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import AsyncGenerator
 
 from zerohop.errors import UnderStoreFailed, ZerohopError
@@ -13,6 +14,9 @@ from zerohop_worker.cache_copy import BlockId
 __all__ = ["IncomingBlock"]
 
 _READ_BYTES = 256 << 10
+
+_RECENT_BYTES = 1 << 20
+"""What came last stands in memory, too: readers who keep up take it from there, and spare a copy out of the file."""
 
 
 class IncomingBlock:
@@ -32,6 +36,10 @@ class IncomingBlock:
         self.error: ZerohopError | None = None
         self._tail = bytearray()
         self._front_bytes = 0  # in the staged file
+        self._came_bytes = 0  # of the front; those that are not in the file are in `_recent`
+        self._recent: deque[tuple[int, bytes | memoryview]] = (
+            deque()
+        )  # with their offsets, one behind another
         self._writer: BlockWriter | None = None
         self._users = 1  # the feeder, and readers
         self._waiters: list[asyncio.Future[None]] = []
@@ -42,10 +50,26 @@ class IncomingBlock:
         """From now on `writer` has what `front` tells of."""
         self._writer = writer
 
+    def came(self, data: bytes | memoryview, source: str) -> None:
+        """The next bytes of the front, which stay as they are. `front` tells when they are in the staged file."""
+        self._recent.append((self._came_bytes, data))
+        self._came_bytes += len(data)
+        self.source = source
+        self._wake()
+
     def front(self, size_bytes: int, source: str) -> None:
         """So many bytes from the beginning of the block are in the staged file."""
         self._front_bytes, self.source = size_bytes, source
+        if size_bytes > self._came_bytes:
+            self._came_bytes = size_bytes
+        self._forget(self._came_bytes - _RECENT_BYTES)
         self._wake()
+
+    def _forget(self, before: int) -> None:
+        """Lets go of recent bytes that end before that offset and are in the file."""
+        before = min(before, self._front_bytes)
+        while self._recent and self._recent[0][0] + len(self._recent[0][1]) <= before:
+            self._recent.popleft()
 
     def tail(self, data: bytes | memoryview, source: str) -> None:
         """The next bytes from `tail_start` on."""
@@ -61,6 +85,8 @@ class IncomingBlock:
     def ended(self, error: ZerohopError | None) -> None:
         """All is there, or no more will come. Called once."""
         self.done, self.error = True, error
+        if error is None:
+            self._forget(self._came_bytes - _RECENT_BYTES)
         self._wake()
         self._leave()
 
@@ -79,7 +105,7 @@ class IncomingBlock:
         if self.error is not None:
             raise self.error
 
-    async def read(self, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+    async def read(self, start: int, stop: int) -> AsyncGenerator[bytes | memoryview, None]:
         """Bytes [start, stop) of the block, as they come. Raises what it failed of, after what did come."""
         self._users += 1
         try:
@@ -97,11 +123,13 @@ class IncomingBlock:
         finally:
             self._leave()
 
-    def _available(self, start: int, stop: int) -> bytes:
-        """What can be had at `start` now: at most 256 KiB, b"" for nothing yet."""
+    def _available(self, start: int, stop: int) -> bytes | memoryview:
+        """What can be had at `start` now: at most 256 KiB from the file, or a piece as it came; b"" for nothing yet."""
         in_tail = start - self.tail_start
         if 0 <= in_tail < len(self._tail):
             return bytes(self._tail[in_tail : min(in_tail + _READ_BYTES, stop - self.tail_start)])
+        if self._recent and self._recent[0][0] <= start < self._came_bytes:
+            return self._remembered(start, stop)
         if self._writer is None or start >= self._front_bytes:
             return b""
         size_bytes = min(_READ_BYTES, stop - start, self._front_bytes - start)
@@ -110,6 +138,12 @@ class IncomingBlock:
         if not data:
             raise UnderStoreFailed("a staged block has become shorter")
         return data
+
+    def _remembered(self, start: int, stop: int) -> bytes | memoryview:
+        offset, data = next(piece for piece in reversed(self._recent) if piece[0] <= start)
+        if offset == start and offset + len(data) <= stop:
+            return data
+        return memoryview(data)[start - offset : stop - offset]
 
     async def _change(self) -> None:
         waiter = asyncio.get_running_loop().create_future()
@@ -120,6 +154,7 @@ class IncomingBlock:
         self._users -= 1
         if not self._users:
             self._tail.clear()
+            self._recent.clear()
             if self._writer is not None:
                 for fd in self._writer.read_fds:
                     os.close(fd)

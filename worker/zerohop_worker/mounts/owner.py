@@ -41,6 +41,9 @@ _log = logging.getLogger(__name__)
 R = TypeVar("R")
 
 _CALL_TIMEOUT_S = 10.0
+_TELL_S = 2.0
+"""A read that breaks off because its object has changed waits so long for the master to be told."""
+
 _MAX_TRIES = 8
 """Of a question that changes by others overtake."""
 
@@ -113,11 +116,14 @@ class Owner:
             )
         )
 
-    def outdated(self, ref: OriginRef) -> None:
-        """The object has changed at the origin: it is to be asked anew. Best effort: the TTL is the promise."""
+    async def outdated(self, ref: OriginRef) -> None:
+        """The object has changed at the origin: it is to be asked anew. Best effort: the TTL is the promise. Returns
+        when the master knows, so that who reads again after the error finds the new one; but it does not wait long.
+        """
         task = asyncio.create_task(self._outdated(ref), name=f"outdated {ref.key}")
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
+        await asyncio.wait((task,), timeout=_TELL_S)
 
     async def _outdated(self, ref: OriginRef) -> None:
         try:
@@ -156,9 +162,11 @@ class Owner:
 
     async def _resolve(self, request: ResolveMounted) -> ObjectResult:
         mount = await self.registry.get(request.mount_id)
-        for _ in range(_MAX_TRIES):
+        for number in range(_MAX_TRIES):
             async with self.locks.holding((request.mount_id, request.key)):
-                known = await self.known(request.mount_id, request.key)
+                # Who asks has it from the master that there is no row: the commit finds out if that has changed.
+                is_new = number == 0 and request.row_version == 0
+                known = Known(0, None) if is_new else await self.known(request.mount_id, request.key)
                 record = known.record
                 if record is not None and record.origin is None:
                     raise Conflict("a local write hides what the origin has: look it up again")

@@ -9,13 +9,18 @@ from zerohop.errors import OutOfSpace
 from zerohop_worker.block_store import BlockStore
 from zerohop_worker.cached_bytes import cached_bytes
 from zerohop_worker.mounts.read_ahead import ReadAhead
-from zerohop_worker.mounts.runs import Run, Runs, Target
+from zerohop_worker.mounts.runs import MAX_RUN_BLOCKS, Run, Runs, Target
 from zerohop_worker.mounts.sources import Piece
 
 __all__ = ["MountedReading"]
 
 _MAX_AHEAD_RUNS = 16
 """Runs ahead of readers at a time, over all objects: the slots are for those who wait."""
+
+_NEXT_RUN_AFTER_BLOCKS = 4
+"""So far into a run the next one begins: its first byte is a round trip away, and two connections to a far origin
+bring more than one. A reader who leaves at once costs no second request.
+"""
 
 
 class MountedReading:
@@ -52,6 +57,8 @@ class MountedReading:
             while offset < end:
                 index = offset // target.block_size
                 stop = min(end, (index + 1) * target.block_size)
+                if cache and not for_worker:
+                    self._begin_next_run(target, index, wanted, joined)
                 block = self._block(target, offset, stop, wanted, joined, cache=cache, for_worker=for_worker)
                 async with aclosing(block) as pieces:
                     async for source, data in pieces:
@@ -92,9 +99,9 @@ class MountedReading:
                 incoming = run.blocks[index - run.first]
                 try:
                     async with aclosing(incoming.read(offset - start, stop - start)) as fetched:
-                        async for data in fetched:
-                            offset += len(data)
-                            yield incoming.source, data
+                        async for piece in fetched:
+                            offset += len(piece)
+                            yield incoming.source, piece
                 except OutOfSpace:
                     pass
         if offset < stop:
@@ -103,8 +110,8 @@ class MountedReading:
                 target.ref, target.content, target.size_bytes, offset, stop, peer=None
             )
             async with aclosing(direct) as pieces:
-                async for piece in pieces:
-                    yield piece
+                async for one in pieces:
+                    yield one
 
     def _may_join(self, target: Target, index: int, *, cache: bool, for_worker: bool) -> bool:
         """Two workers whose views differ might wait for each other, if both waited for what the other asks for."""
@@ -119,6 +126,24 @@ class MountedReading:
         if found is not None:
             return found[0]
         return self._runs.start(target, offset, wanted, ask_peers=ask_peers) if cache else None
+
+    def _begin_next_run(self, target: Target, index: int, wanted: int, joined: set[Run]) -> None:
+        """Only a hint, as below; but of what the reader has said that it wants."""
+        next_index = (index // MAX_RUN_BLOCKS + 1) * MAX_RUN_BLOCKS
+        block = (target.content, next_index)
+        if (
+            index % MAX_RUN_BLOCKS < _NEXT_RUN_AFTER_BLOCKS
+            or next_index * target.block_size >= wanted
+            or self._runs.find(block) is not None
+            or self._store.index.find(block) is not None
+        ):
+            return
+        try:
+            run = self._runs.start(target, next_index * target.block_size, wanted, ask_peers=True)
+        except OutOfSpace:
+            return
+        run.readers += 1
+        joined.add(run)
 
     def _fetch_ahead(self, target: Target, offset: int, end: int) -> None:
         """Only a hint: whatever is wrong, the blocks' own turn will tell."""

@@ -33,6 +33,9 @@ have to stand in memory until the front is there."""
 _BETWEEN_READS_S = 1.0
 """A run goes on for so long after its last reader: one that reads block by block is about to ask for the next."""
 
+_MAX_UNWRITTEN_BYTES = 1 << 20
+"""Of a run: so much waits in memory while as much is being written."""
+
 _GRACE_S = 5.0
 """For how long a run goes on without a reader: one may be on his way, between the answer of the lookup and his read."""
 
@@ -243,12 +246,57 @@ class _Feed:
             yield source, data
 
 
+class _Staging:
+    """Writes the front of a block to its file while the next bytes come: readers have them from memory already."""
+
+    def __init__(self, block: IncomingBlock, writer: BlockWriter) -> None:
+        self._block = block
+        self._writer = writer
+        self._waiting: list[Buffer] = []
+        self._waiting_bytes = 0
+        self._writing: asyncio.Task[None] | None = None
+        block.staged_by(writer)
+
+    async def add(self, data: bytes | memoryview, source: str) -> None:
+        """The next bytes. Raises OutOfSpace, also for those before."""
+        self._block.came(data, source)
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        if self._writing is None or self._writing.done() or self._waiting_bytes >= _MAX_UNWRITTEN_BYTES:
+            await self._written()
+            buffers, self._waiting, self._waiting_bytes = self._waiting, [], 0
+            self._writing = asyncio.create_task(self._write(buffers))
+
+    async def _write(self, buffers: list[Buffer]) -> None:
+        await self._writer.write(buffers)
+        self._block.front(self._writer.size_bytes, self._block.source)
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            await writing
+
+    async def finish(self) -> None:
+        """All of it is in the file."""
+        await self._written()
+        if self._waiting:
+            await self._write(self._waiting)
+
+    async def end(self) -> None:
+        """Nothing is being written any more."""
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.wait((self._writing,))
+
+
 async def _fill_front(block: IncomingBlock, writer: BlockWriter, feed: _Feed, size_bytes: int) -> None:
-    block.staged_by(writer)
-    async for source, data in feed.take(size_bytes):
-        buffers: list[Buffer] = [data]
-        await writer.write(buffers)
-        block.front(writer.size_bytes, source)
+    staging = _Staging(block, writer)
+    try:
+        async for source, data in feed.take(size_bytes):
+            await staging.add(data, source)
+        await staging.finish()
+    finally:
+        await staging.end()
 
 
 async def _fill_block(block: IncomingBlock, writer: BlockWriter, feed: _Feed) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from zerohop.errors import (
@@ -44,12 +44,12 @@ def validator_of(ref: OriginRef, size_bytes: int) -> Validator:
 
 
 class MountedSources:
-    """`on_changed(ref)` is called when the origin has another object than the one that is being read."""
+    """`on_changed(ref)` is awaited when the origin has another object than the one that is being read."""
 
     def __init__(self, registry: Registry, peers: Peers) -> None:
         self._registry = registry
         self._peers = peers
-        self.on_changed: Callable[[OriginRef], None] = lambda _ref: None
+        self.on_changed: Callable[[OriginRef], Awaitable[None]] | None = None
         self.fetched_bytes: Counter[bytes] = Counter()  # from the origin, by mount
         self.resumed = 0
 
@@ -110,7 +110,8 @@ class MountedSources:
             try:
                 opened = await mount.store.open(ref.key, offset, stop - offset, validator_of(ref, size_bytes))
             except (KeyNotFound, InvalidRequest, OriginChanged) as error:
-                self.on_changed(ref)
+                if self.on_changed is not None:
+                    await self.on_changed(ref)
                 raise OriginChanged(
                     f"object {ref.key!r} has changed at the origin since it was looked up", key=ref.key
                 ) from error
