@@ -16,7 +16,8 @@ from zerohop_worker.origins.options import AzureSettings, GcsSettings
 __all__ = ["open_store", "store_error"]
 
 _URL: Final = re.compile(r"(https?://[^\s?]+)\?\S+")
-_STATUS: Final = re.compile(r"\b(4[0-9][0-9])\b")
+_STATUS: Final = re.compile(r"\bstatus(?: code)?:? (4[0-9][0-9])\b")
+"""Nothing less: the text also tells how long a request took, as in "496.2ms"."""
 _CODE: Final = re.compile(r"<Code>([A-Za-z]+)</Code>")
 _WORTH_SHOWING: Final = 300
 

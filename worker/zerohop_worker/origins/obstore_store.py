@@ -19,6 +19,7 @@ from zerohop.errors import (
     NeedsBytes,
     NotSupported,
     OriginChanged,
+    OriginRefused,
     UnderStoreFailed,
 )
 from zerohop_worker.files import Buffer
@@ -73,6 +74,9 @@ class ObstoreOrigin:
 
     async def check(self) -> None:
         """See `OriginStore.check`."""
+        if isinstance(self.settings, GcsSettings) and self.settings.anonymous and not self._read_only:
+            # The library would ask for a token where there is none, at each write anew.
+            raise OriginRefused(f"an anonymous mount of {self.place} cannot write: mount it with read_only")
         await self.list("", "", "", 1)
 
     async def head(self, key: str, unless: Validator | None = None) -> OriginObject | None:
