@@ -14,8 +14,9 @@ SOURCE_ROOTS = ("core", "master", "worker", "proxy", "bench")
 
 def test_every_import_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    requirements = [*project["dependencies"], *project["optional-dependencies"]["bench"]]
-    declared = {re.split(r"[^A-Za-z0-9_-]", line)[0].lower() for line in requirements}
+    extras = project["optional-dependencies"].values()
+    requirements = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    declared = {re.split(r"[^A-Za-z0-9_-]", line)[0].lower().replace("-", "_") for line in requirements}
     own = {folder.name for root in SOURCE_ROOTS for folder in (ROOT / root).iterdir() if folder.is_dir()}
     imported = {
         name.partition(".")[0]

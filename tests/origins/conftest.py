@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from tests.support.origin_servers import AZURITE_ACCOUNT, AZURITE_KEY, azurite, create_container, moto_server
+from hdfs_native import Client
+from tests.support.origin_servers import (
+    AZURITE_ACCOUNT,
+    AZURITE_KEY,
+    HAS_GO,
+    HAS_HADOOP,
+    azurite,
+    create_container,
+    hadoop_cluster,
+    moto_server,
+)
 
 from zerohop.model import MountInfo
 from zerohop_worker.origins.interface import OriginStore
@@ -18,6 +28,10 @@ from zerohop_worker.origins.opening import open_origin
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+# Those need programs that few machines have.
+collect_ignore = [] if HAS_HADOOP else ["test_hdfs_cluster.py"]
+collect_ignore += [] if HAS_GO else ["test_gcs.py"]
 
 _numbers = itertools.count(1)
 
@@ -36,6 +50,25 @@ def moto_port() -> Iterator[int]:
 def azurite_port() -> Iterator[int]:
     with azurite() as port:
         yield port
+
+
+@pytest.fixture(scope="session")
+def hadoop_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with hadoop_cluster(tmp_path_factory.mktemp("hadoop")) as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def hdfs(hadoop_port: int) -> Client:
+    """Looks behind our back, and changes things there."""
+    return Client(f"hdfs://127.0.0.1:{hadoop_port}")
+
+
+@pytest.fixture
+def hdfs_folder(hdfs: Client) -> str:
+    folder = f"/mounted-{next(_numbers)}/base"
+    hdfs.mkdirs(folder, create_parent=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +100,16 @@ class Place:
     mount: MountInfo
     secrets: dict[str, str]
 
+    @property
+    def keeps_attributes(self) -> bool:
+        """Whether headers and metadata are stored with an object."""
+        return self.kind != "hdfs"
+
+    @property
+    def has_paths(self) -> bool:
+        """Whether keys are paths: nothing is below a file."""
+        return self.kind in ("folder", "hdfs")
+
     def open(self) -> OriginStore:
         return open_origin(self.mount, self.secrets)
 
@@ -74,7 +117,11 @@ class Place:
 S3_SECRETS = {"access_key": "AKIAORIGIN", "secret_key": "secret"}
 
 
-@pytest.fixture(params=["s3", "folder", "azure"])
+KINDS = ["s3", "folder", "azure"]
+HADOOP = [pytest.param("hdfs", marks=pytest.mark.soak(cost_s=3))] if HAS_HADOOP else []
+
+
+@pytest.fixture(params=[*KINDS, *HADOOP])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "folder":
         folder = tmp_path / "mounted"
@@ -84,6 +131,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         bucket = request.getfixturevalue("s3_bucket")
         endpoint = f"http://127.0.0.1:{request.getfixturevalue('moto_port')}"
         return Place("s3", mount(f"s3://{bucket}/base", endpoint=endpoint), S3_SECRETS)
+    if request.param == "hdfs":
+        folder_at = request.getfixturevalue("hdfs_folder")
+        return Place(
+            "hdfs", mount(f"hdfs://127.0.0.1:{request.getfixturevalue('hadoop_port')}{folder_at}"), {}
+        )
     endpoint = f"http://127.0.0.1:{request.getfixturevalue('azurite_port')}/{AZURITE_ACCOUNT}"
     container = f"container-{next(_numbers)}"
     create_container(endpoint, container)

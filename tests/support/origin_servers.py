@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -16,10 +19,25 @@ from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
 
-__all__ = ["AZURITE_ACCOUNT", "AZURITE_KEY", "azurite", "create_container", "moto_server"]
+__all__ = [
+    "AZURITE_ACCOUNT",
+    "AZURITE_KEY",
+    "HAS_GO",
+    "HAS_HADOOP",
+    "azurite",
+    "create_container",
+    "fake_gcs_server",
+    "hadoop_cluster",
+    "moto_server",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE = ROOT / "tests/origins/node/node_modules"
+HADOOP = ROOT / "tests/origins/hadoop"
+
+HAS_HADOOP = all(map(shutil.which, ("javac", "java", "mvn")))
+HAS_GO = shutil.which("go") is not None
+FAKE_GCS_SERVER = "github.com/fsouza/fake-gcs-server@v1.56.1"
 
 # Azurite's well-known account, the same in every installation.
 AZURITE_ACCOUNT = "devstoreaccount1"
@@ -77,8 +95,35 @@ def create_container(endpoint: str, name: str) -> None:
 
 
 @contextmanager
+def hadoop_cluster(folder: Path) -> Iterator[int]:
+    """A NameNode and a DataNode, from Maven Central. Yields the port of the former."""
+    classpath = folder / "classpath"
+    told = ["mvn", "-q", "-B", "-f", str(HADOOP / "pom.xml"), "dependency:build-classpath"]
+    subprocess.run([*told, f"-Dmdep.outputFile={classpath}"], check=True)
+    program = ["java", "-Xmx512m", "-cp", classpath.read_text().strip(), str(HADOOP / "Cluster.java")]
+    with _served([*program, str(folder / "data")], r"port (\d+)") as port:
+        yield port
+
+
+@contextmanager
+def fake_gcs_server(folder: Path) -> Iterator[int]:
+    """An emulator of Google Cloud Storage that knows the JSON API, and of the XML API what reads, lists and deletes.
+    Built by Go. Yields its port.
+    """
+    subprocess.run(["go", "install", FAKE_GCS_SERVER], check=True, env=os.environ | {"GOBIN": str(folder)})
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    place = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-public-host", f"127.0.0.1:{port}"]
+    command = [str(folder / "fake-gcs-server"), *place, "-backend", "memory"]
+    with _served(command, r"server started at http://127\.0\.0\.1:(\d+)") as announced:
+        yield announced
+
+
+@contextmanager
 def _served(command: Sequence[str], announced: str) -> Iterator[int]:
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     try:
         assert process.stdout is not None
         said = []

@@ -39,7 +39,8 @@ async def mount(
     owner: str,
     json_lines: bool,
 ) -> None:
-    """Show what s3://bucket/prefix, gs://..., az://container/... or file:///folder holds as the bucket /NAME.
+    """Show what s3://bucket/prefix, gs://..., az://container/..., file:///folder or hdfs://namenode:port/folder
+    holds as the bucket /NAME.
 
     Without arguments: list the mounts. The origin is opened before anything is created, and an error says what is
     wrong with it.

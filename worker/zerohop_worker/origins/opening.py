@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import cast
 
+from zerohop.errors import OriginRefused
 from zerohop.model import MountInfo
 from zerohop_worker.origins.interface import OriginStore
 from zerohop_worker.origins.options import (
     FolderSettings,
+    HdfsSettings,
     S3Settings,
     parse_settings,
 )
@@ -21,7 +23,8 @@ def open_origin(mount: MountInfo, secrets: Mapping[str, str]) -> OriginStore:
     """The store of a mount; nothing is asked of it yet (see `OriginStore.check`). Blocks for as long as its library
     takes to be imported (a second at most, once): not to be called on the event loop.
 
-    Raises InvalidRequest (URI or options), OriginRefused (a secret's reference leads nowhere).
+    Raises InvalidRequest (URI or options), OriginRefused (a secret's reference leads nowhere, or this worker
+    was installed without the library).
     """
     settings = parse_settings(mount.uri, mount.options, secrets)
     # Imported when used: each of these libraries costs 20 to 60 MB, and most workers have mounts of one kind.
@@ -29,7 +32,16 @@ def open_origin(mount: MountInfo, secrets: Mapping[str, str]) -> OriginStore:
         module, name = "s3", "S3Origin"
     elif isinstance(settings, FolderSettings):
         module, name = "folder", "FolderOrigin"
+    elif isinstance(settings, HdfsSettings):
+        module, name = "hdfs", "HdfsOrigin"
     else:
         module, name = "obstore_store", "ObstoreOrigin"
-    cls = getattr(import_module(f"zerohop_worker.origins.{module}"), name)
+    try:
+        cls = getattr(import_module(f"zerohop_worker.origins.{module}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "hdfs_native":
+            raise
+        raise OriginRefused(
+            "this worker was installed without HDFS: pip install 'zerohop[hdfs]'", reason="NoLibrary"
+        ) from None
     return cast("OriginStore", cls(settings, read_only=mount.read_only))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = [
     "AzureSettings",
     "FolderSettings",
     "GcsSettings",
+    "HdfsSettings",
     "HttpSettings",
     "S3Settings",
     "Settings",
@@ -96,13 +98,32 @@ class FolderSettings:
     threads: int = 8  # calls of the file system at a time
 
 
-Settings = S3Settings | GcsSettings | AzureSettings | FolderSettings
+@dataclass(frozen=True, kw_only=True)
+class HdfsSettings:
+    """`hdfs://namenode:port/folder`, or `hdfs://nameservice/folder` with `namenodes` or `config_dir`. The user is the
+    worker's own, or what its environment says in HADOOP_USER_NAME, or the Kerberos principal.
+    """
+
+    authority: str = field(metadata={"place": True})
+    folder: str = field(metadata={"place": True})
+    namenodes: str = ""  # host:port,host:port of the nameservice
+    config_dir: str = ""  # folder with core-site.xml and hdfs-site.xml, at each worker
+    kerberos_principal: str = ""
+    kerberos_keytab: str = ""  # path, at each worker
+    connect_timeout: float = 5.0  # seconds, until a NameNode lets itself be reached when the mount is made
+    read_timeout: float = 30.0  # seconds without an answer
+    max_attempts: int = 5  # of each question to a NameNode that cannot be reached, or is in standby
+    threads: int = 16  # calls of the library at a time
+
+
+Settings = S3Settings | GcsSettings | AzureSettings | FolderSettings | HdfsSettings
 
 _SCHEMES: Final[Mapping[str, type[Settings]]] = {
     "s3": S3Settings,
     "gs": GcsSettings,
     "az": AzureSettings,
     "file": FolderSettings,
+    "hdfs": HdfsSettings,
 }
 
 SECRET_OPTIONS: Final = frozenset(
@@ -148,7 +169,7 @@ def parse_settings(
 
 
 def known_options(scheme: str) -> dict[str, Field[Any]]:
-    """The options of a scheme (`s3`, `gs`, `az`, `file`) by name."""
+    """The options of a scheme (`s3`, `gs`, `az`, `file`, `hdfs`) by name."""
     return {one.name: one for one in fields(_SCHEMES[scheme]) if not one.metadata.get("place")}
 
 
@@ -161,11 +182,19 @@ def _place(scheme: str, uri: str, rest: str) -> dict[str, Any]:
             raise InvalidRequest(f"{uri!r}: the path of the folder must have no '.' or '..' in it")
         return {"folder": "/" + path.strip("/")}
     if not host:
-        raise InvalidRequest(f"{uri!r} names no {'container' if scheme == 'az' else 'bucket'}")
+        raise InvalidRequest(f"{uri!r} names no {_HOSTS.get(scheme, 'bucket')}")
     if "@" in host:
         raise InvalidRequest("a mount's URI must hold no credentials: give them as options")
+    if scheme == "hdfs":
+        parts = path.strip("/").split("/")
+        if parts != [""] and any(part in ("", ".", "..") or ":" in part or "\0" in part for part in parts):
+            raise InvalidRequest(f"{uri!r}: the path of the folder must have no '//', '.', '..' or ':' in it")
+        return {"authority": host, "folder": "/" + path.strip("/")}
     # All of it is literal, as in the tools of the providers: a key may hold any character.
     return {"bucket": host, "prefix": path if not path or path.endswith("/") else path + "/"}
+
+
+_HOSTS: Final = {"az": "container", "hdfs": "NameNode or nameservice"}
 
 
 def _value(name: str, kind: str, text: str) -> Any:
@@ -205,6 +234,8 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
 
 
 def _check(settings: Settings) -> None:
+    if isinstance(settings, HdfsSettings):
+        _check_hdfs(settings)
     if not isinstance(settings, HttpSettings):
         return
     if settings.endpoint and not settings.endpoint.startswith(("http://", "https://")):
@@ -222,6 +253,21 @@ def _check(settings: Settings) -> None:
         raise InvalidRequest("either profile or access_key")
     if isinstance(settings, AzureSettings) and not settings.account and not settings.endpoint:
         raise InvalidRequest("az:// needs the option account")
+
+
+def _check_hdfs(settings: HdfsSettings) -> None:
+    nodes = settings.namenodes.split(",") if settings.namenodes else []
+    if not all(_NODE.fullmatch(node) for node in nodes):
+        raise InvalidRequest("option namenodes must be host:port,host:port")
+    if nodes and ":" in settings.authority:
+        raise InvalidRequest(f"either the address {settings.authority} or the namenodes of a nameservice")
+    if ":" in settings.authority and not _NODE.fullmatch(settings.authority):
+        raise InvalidRequest(f"{settings.authority!r} is no host:port")
+    if bool(settings.kerberos_principal) != bool(settings.kerberos_keytab):
+        raise InvalidRequest("kerberos_principal and kerberos_keytab must be given together")
+
+
+_NODE: Final = re.compile(r"[\w.-]+:[0-9]{1,5}", re.ASCII)
 
 
 def _resolve(name: str, text: str, env: Mapping[str, str]) -> str:
