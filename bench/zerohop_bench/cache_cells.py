@@ -223,7 +223,7 @@ def _cell_results(place: _Place, cell: Cell, rounds: int, say: Callable[[str], N
 def results(
     cell: Cell, readings: dict[str, list[Reading]], cpu_us: dict[str, tuple[float, ...]]
 ) -> tuple[Result, ...]:
-    """The lines of a cell: first byte, rate of cold reads, rate of warm ones; targets are for large objects. Pure."""
+    """The lines of a cell: first byte, rate of cold reads, rate of warm ones. Pure."""
     is_large = cell.size_bytes >= MIB
     unit = "B/s" if is_large else "req/s"
 
