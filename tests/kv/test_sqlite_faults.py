@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from zerohop.errors import Conflict, DataFolderInUse, FormatTooNew, OutcomeUnknown, StoreFailed
+from zerohop.errors import Conflict, DataFolderInUse, FormatTooNew, LeaseLost, OutcomeUnknown, StoreFailed
 from zerohop_master.kv.interface import Commit, RowIs
 from zerohop_master.kv.limits import prefix_end
 from zerohop_master.kv.sqlite import SqliteStore
@@ -26,6 +26,20 @@ async def put(store: SqliteStore, key: bytes, value: bytes = b"value") -> int:
 
 async def all_keys(store: SqliteStore) -> set[bytes]:
     return {row.key for row in await store.scan(b"", prefix_end(b""), limit=1_000_000)}
+
+
+async def test_a_lease_ends_with_the_process_that_held_it(open_sqlite: OpenSqlite) -> None:
+    """It was killed, perhaps: nobody waits for the end of its time. What it was about to commit is fenced off."""
+    store = await open_sqlite()
+    old = await store.lease("housekeeping", "life 1", ttl_s=3600)
+    await store.close()
+    store = await open_sqlite()
+    new = await store.lease("housekeeping", "life 2", ttl_s=3600)
+    assert new.epoch == old.epoch + 1
+    with pytest.raises(Conflict):
+        await store.commit(Commit([RowIs(old.key, old.version)], [(b"w", b"late")]))
+    with pytest.raises(LeaseLost):
+        await store.lease("housekeeping", "life 3", ttl_s=3600)
 
 
 async def test_numbers_grow_across_restarts_and_deletes(open_sqlite: OpenSqlite) -> None:

@@ -12,7 +12,9 @@ import msgspec
 from zerohop.errors import Conflict, LeaseLost
 from zerohop_master.kv.interface import Commit, KeyValueStore, Lease, Row, RowIs
 
-__all__ = ["take_lease"]
+__all__ = ["end_leases", "take_lease"]
+
+_MAX_LEASES = 1000
 
 
 class _Holding(msgspec.Struct, array_like=True, frozen=True):
@@ -49,6 +51,16 @@ async def take_lease(store: KeyValueStore, name: str, holder: str, ttl_s: float,
     except Conflict as error:
         raise LeaseLost(f"lease {name!r} was taken or renewed in the same moment") from error
     return Lease(name, holder, epoch, fence_key, _version(fence) if same else number)
+
+
+async def end_leases(store: KeyValueStore) -> None:
+    """Ends all leases now, for an engine that one process at a time can open: whoever held one has ended, and nobody
+    needs to wait until its time is over. Epochs stay, so that they only grow.
+    """
+    rows = await store.scan(b"l", b"m", limit=_MAX_LEASES)
+    ends = [row.key for row in rows if row.key.endswith(b"\0t")]
+    if ends:
+        await store.commit(Commit(deletes=ends))
 
 
 def _keys(name: str) -> tuple[bytes, bytes]:

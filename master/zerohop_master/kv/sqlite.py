@@ -7,6 +7,7 @@ of the reading connection, and no cursor lives across an await. That is also wha
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sqlite3
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 from zerohop.errors import Conflict, Overloaded, StoreFailed
 from zerohop_master.kv.groups import collect_groups
 from zerohop_master.kv.interface import Commit, Group, KvCounters, Lease, Row
-from zerohop_master.kv.leases import take_lease
+from zerohop_master.kv.leases import end_leases, take_lease
 from zerohop_master.kv.limits import checked_keys, checked_size
 from zerohop_master.kv.row_cache import RowCache
 from zerohop_master.kv.sqlite_file import Database, copy_database, open_database
@@ -26,6 +27,7 @@ from zerohop_master.kv.watches import WatchHub
 
 __all__ = ["SqliteStore"]
 
+_log = logging.getLogger(__name__)
 # Commits that wait for the writer. At 4,096 the last one waits for a few groups: beyond that, answering "later" at
 # once is kinder than a queue that grows.
 _MAX_PENDING_COMMITS = 4096
@@ -83,7 +85,12 @@ class SqliteStore:
         Raises `DataFolderInUse`, `FormatTooNew`, or `StoreFailed` where it is no database of ours or unreadable.
         """
         database = await asyncio.to_thread(open_database, path)
-        return cls(database, now=now, wal_limit_bytes=wal_limit_bytes)
+        store = cls(database, now=now, wal_limit_bytes=wal_limit_bytes)
+        try:
+            await end_leases(store)  # their holders are gone: the lock on the file is ours
+        except StoreFailed as error:
+            _log.warning("leases of the process before this one last until their time is over: %s", error)
+        return store
 
     async def get(self, keys: Sequence[bytes]) -> list[Row | None]:
         """See `KeyValueStore.get`."""
