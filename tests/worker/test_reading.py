@@ -243,6 +243,7 @@ async def test_the_report_counts(tmp_path: Path) -> None:
 async def test_what_was_used_is_demoted_under_pressure(tmp_path: Path) -> None:
     async with running_worker(tmp_path, settings=config(tmp_path, mem=10 * BLOCK)) as running:
         hot = await running.write(DATA)
+        await running.write(os.urandom(BLOCK))  # uses of what has only just come in do not count
         for _ in range(2):
             await running.read(hot.content, len(DATA))
         for _ in range(12):
