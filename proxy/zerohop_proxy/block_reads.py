@@ -8,18 +8,19 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
 from contextlib import aclosing
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from zerohop.client.cluster import ClusterClient
 from zerohop.client.layout import HeldPiece
 from zerohop.client.open_block import OpenBlock
 from zerohop.client.plan import BlockSpan, block_spans
+from zerohop.client.racing import Pieces
 from zerohop.client.relay import HowToRead
 from zerohop.model import ReadPolicy
 from zerohop.rpc.master_api import ObjectResult
 from zerohop_proxy.object_pieces import object_pieces
 
-__all__ = ["IN_MEMORY", "OpenSpan", "open_spans", "read_bytes", "read_span"]
+__all__ = ["IN_MEMORY", "OpenSpan", "open_spans", "read_bytes", "read_span", "relay_piped"]
 
 IN_MEMORY: Final = "MEM"
 _AHEAD: Final = 2
@@ -161,11 +162,25 @@ def relay(
     """The bytes of a span as a stream from a worker, which is told what the reader will want after them. `sources`
     gets where the worker takes them from, before the first byte comes.
     """
+    pieces = relay_piped(cluster, held, span, policy, [] if sources is None else sources, piped=False)
+    return cast("AsyncGenerator[bytes | memoryview, None]", pieces)
+
+
+def relay_piped(
+    cluster: ClusterClient,
+    held: HeldPiece,
+    span: BlockSpan,
+    policy: ReadPolicy,
+    sources: list[str],
+    *,
+    piped: bool = True,
+) -> Pieces:
+    """As `relay`, for those who can send `PipedBytes` on."""
     piece, holders, origin = held
     first = span.block * (1 << piece.content[15]) + span.offset
     more_bytes = piece.offset + piece.size - first - span.size
-    how = HowToRead(origin, policy, more_bytes, sources)
-    return cluster.blocks.read(piece.content, piece.length, first, span.size, holders=holders, how=how)
+    how = HowToRead(origin, policy, more_bytes, sources, piped)
+    return cluster.blocks.pieces(piece.content, piece.length, first, span.size, holders=holders, how=how)
 
 
 async def read_span(

@@ -2,7 +2,8 @@
 
 1. Inline data, and small bodies from a block's descriptor: one read, one write together with the head.
 2. Large bodies: `sendfile` block by block from descriptors that the worker of this host passed.
-3. Blocks without a descriptor (the worker is on another host): relayed piece by piece.
+3. Blocks without a descriptor (the worker is on another host): relayed piece by piece, by `splice` from socket to
+   socket.
 4. TLS: the same steps through the transport's buffer.
 """
 
@@ -16,7 +17,7 @@ from typing import Final
 from zerohop.client.open_block import OpenBlock
 from zerohop.rpc.body import HIGH_WATER_BYTES
 from zerohop.rpc.master_api import ObjectResult
-from zerohop_proxy.block_reads import IN_MEMORY, OpenSpan, open_spans, read_now, read_span, relay
+from zerohop_proxy.block_reads import IN_MEMORY, OpenSpan, open_spans, read_now, read_span, relay_piped
 from zerohop_proxy.request import S3Request
 from zerohop_proxy.sendfile import SocketSender, TransportSender
 
@@ -162,15 +163,17 @@ async def _send_span(
         request.out.sent_bytes += span.size
         return
     sources: list[str] = []
-    relayed = relay(request.cluster, opened.held, span, request.read_policy(), sources)
+    policy = request.read_policy()
+    relayed = relay_piped(request.cluster, opened.held, span, policy, sources, piped=sender.TAKES_PIPED)
     async with aclosing(relayed) as stream:
         async for data in stream:
             if head is not None:
                 request.out.came_from(_source(opened, sources))
                 await sender.send(head(_first_source(request)), more=True)
                 head = None
+            size_bytes = len(data)
             await sender.send(data)
-            request.out.sent_bytes += len(data)
+            request.out.sent_bytes += size_bytes
     request.out.came_from(_source(opened, sources))
 
 

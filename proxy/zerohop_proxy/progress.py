@@ -48,6 +48,10 @@ class Progress:
         if self._waited_s >= self._window_s:
             raise ClientStalled(f"less than {self._minimum_bytes} bytes in {self._window_s:g} s")
 
+    def stalled(self) -> ClientStalled:
+        """What to raise when nothing has moved for `patience_s`."""
+        return ClientStalled("the client takes too few bytes")
+
     def excuses(self, size_bytes: int) -> bool:
         """Whether so many bytes, moved within the window that has ended, are enough; then a new one begins."""
         self._waited_s = self._window_s

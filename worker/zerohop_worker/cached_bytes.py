@@ -1,26 +1,66 @@
-"""Reading a cached copy of a block as bytes."""
+"""Reading a cached copy of a block: as bytes, or as a part of its file that goes to its reader without being read."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator
 
+from zerohop.errors import OutcomeUnknown
+from zerohop.rpc.call import StreamOutCall
 from zerohop_worker.block_store import BlockStore
 from zerohop_worker.cache_copy import Copy
 
-__all__ = ["cached_bytes"]
+__all__ = ["FilePart", "cached_bytes"]
 
 _READ_BYTES = 256 << 10
 
+_FILE_BYTES = 128 << 10
+"""Less is read and written: one copy costs less than a duplicate of the socket."""
 
-async def cached_bytes(store: BlockStore, copy: Copy, start: int, stop: int) -> AsyncGenerator[bytes, None]:
-    """Bytes of a cached block; ends early, and drops the copy, when it turns out to be damaged."""
+
+class FilePart:
+    """Bytes [start, stop) of a block's file, which has them. Good until the next piece is asked for."""
+
+    def __init__(self, store: BlockStore, copy: Copy, fd: int, start: int, stop: int) -> None:
+        self._store = store
+        self._copy = copy
+        self._fd = fd
+        self._start, self._stop = start, stop
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    async def send(self, call: StreamOutCall) -> None:
+        """Raises as `StreamOutCall.write`, and OutcomeUnknown when the file cannot be read: its copy is dropped."""
+        volatile = self._store.folders[self._copy.tier].volatile
+        try:
+            await call.write_file(
+                self._fd, self._start, len(self), None if volatile else self._store.pool.run
+            )
+        except (OSError, EOFError) as error:
+            if isinstance(error, OSError):
+                self._store.unreadable(self._copy, error)
+            else:
+                self._store.damaged(self._copy)
+            raise OutcomeUnknown("a block could not be read to its end", reason="connection lost") from error
+
+
+async def cached_bytes(
+    store: BlockStore, copy: Copy, start: int, stop: int, *, as_file: bool = False
+) -> AsyncGenerator[bytes | FilePart, None]:
+    """Bytes of a cached block; ends early, and drops the copy, when it turns out to be damaged.
+
+    `as_file`: the reader can `FilePart.send` them.
+    """
     fd = store.open(copy)
     if fd is None:
         return
     store.used(copy)
     volatile = store.folders[copy.tier].volatile
     try:
+        if as_file and stop - start >= _FILE_BYTES and os.fstat(fd).st_size >= stop:
+            yield FilePart(store, copy, fd, start, stop)
+            return
         while start < stop:
             size_bytes = min(_READ_BYTES, stop - start)
             try:

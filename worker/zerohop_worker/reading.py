@@ -9,7 +9,7 @@ from zerohop.errors import ContentLost, InvalidRequest, OutOfSpace
 from zerohop.model import block_size_of
 from zerohop_worker.block_store import BlockStore
 from zerohop_worker.cache_copy import Copy
-from zerohop_worker.cached_bytes import cached_bytes
+from zerohop_worker.cached_bytes import FilePart, cached_bytes
 from zerohop_worker.contents import Contents
 from zerohop_worker.fetching import Fetching
 from zerohop_worker.understore.interface import UnderStore
@@ -37,10 +37,12 @@ class Reading:
         *,
         cache: bool,
         for_worker: bool = False,
-    ) -> AsyncGenerator[tuple[str, bytes], None]:
+        as_files: bool = False,
+    ) -> AsyncGenerator[tuple[str, bytes | FilePart], None]:
         """Exactly the bytes [offset, offset + length), in pieces, each with its source ("MEM", ..., "UNDER").
 
-        `for_worker`: another worker misses them, so no worker is asked for what is missing here.
+        `for_worker`: another worker misses them, so no worker is asked for what is missing here. `as_files`: a piece
+        may be a part of a file that is to be sent.
 
         Raises ContentNotFound, ContentLost, UnderStoreFailed; never ends short.
         """
@@ -54,7 +56,9 @@ class Reading:
                 self.read_ahead(content, content_length, index + 1, ask_peers=not for_worker)
             # Two workers whose views differ might wait for each other, if both waited for what the other asks for.
             waits = cache and not (for_worker and self._fetching.asks_peer((content, index)))
-            block = self._block(content, content_length, offset, stop, cache=waits, ask_peers=not for_worker)
+            block = self._block(
+                content, content_length, offset, stop, cache=waits, ask_peers=not for_worker, as_file=as_files
+            )
             async with aclosing(block) as pieces:
                 async for source, data in pieces:
                     offset += len(data)
@@ -69,17 +73,26 @@ class Reading:
                 return
 
     async def _block(
-        self, content: bytes, content_length: int, offset: int, stop: int, *, cache: bool, ask_peers: bool
-    ) -> AsyncGenerator[tuple[str, bytes], None]:
+        self,
+        content: bytes,
+        content_length: int,
+        offset: int,
+        stop: int,
+        *,
+        cache: bool,
+        ask_peers: bool,
+        as_file: bool,
+    ) -> AsyncGenerator[tuple[str, bytes | FilePart], None]:
         """Bytes of one block. A source that gives out half-way is followed by the next, from the byte reached."""
         block_size = block_size_of(content)
         index = offset // block_size
         start = index * block_size
         while (copy := await self._store.ready((content, index))) is not None and offset < stop:
-            async with aclosing(cached_bytes(self._store, copy, offset - start, stop - start)) as cached:
-                async for data in cached:
-                    offset += len(data)
-                    yield copy.tier, data
+            pieces = cached_bytes(self._store, copy, offset - start, stop - start, as_file=as_file)
+            async with aclosing(pieces) as cached:
+                async for piece in cached:
+                    offset += len(piece)
+                    yield copy.tier, piece
         if offset < stop and content in self._contents.held:
             raise ContentLost(f"block {index} of content {content.hex()} is gone, and it is nowhere else")
         if offset < stop and cache:

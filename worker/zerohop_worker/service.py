@@ -31,6 +31,7 @@ from zerohop.rpc.worker_api import (
     WriteContent,
 )
 from zerohop_worker.block_store import BlockStore
+from zerohop_worker.cached_bytes import FilePart
 from zerohop_worker.checked_stream import PieceHeads
 from zerohop_worker.contents import Contents
 from zerohop_worker.mounts.reading import MountedReading
@@ -44,6 +45,8 @@ from zerohop_worker.writing import Writing
 __all__ = ["Service"]
 
 _log = logging.getLogger(__name__)
+_Pieces = AsyncGenerator[tuple[str, bytes | memoryview | FilePart], None]
+
 _MAX_CONTENTS = 10_000
 """In one administrative request (see `worker_api`)."""
 
@@ -98,19 +101,24 @@ class Service:
             call.respond(ReadStarted(length=0, source="UNDER"))
             return
         heads = PieceHeads() if request.for_worker else None
-        pieces_of_request = self._promoting(request) if request.promote else self._pieces(request)
+        as_files = heads is None and call.takes_files
+        read = self._promoting if request.promote else self._pieces
+        pieces_of_request = read(request, as_files=as_files)
         async with aclosing(pieces_of_request) as pieces:
             async for source, data in pieces:
                 if not call.responded:
                     call.respond(ReadStarted(length=request.length, source=source))
+                if isinstance(data, FilePart):
+                    await data.send(call)
+                    continue
                 if heads is not None:
                     await call.write(heads.head([data]))
                 await call.write(data)
 
-    async def _promoting(self, request: ReadContent) -> AsyncGenerator[tuple[str, bytes | memoryview], None]:
+    async def _promoting(self, request: ReadContent, *, as_files: bool) -> _Pieces:
         """As `_pieces`; each block of which bytes were read gets a copy in the fastest tier at once."""
         block_size, offset, promoted = block_size_of(request.content), request.offset, -1
-        async with aclosing(self._pieces(request)) as pieces:
+        async with aclosing(self._pieces(request, as_files=as_files)) as pieces:
             async for source, data in pieces:
                 yield source, data
                 index = offset // block_size
@@ -119,7 +127,7 @@ class Service:
                     promoted = index
                     self._store.promote((request.content, index))
 
-    def _pieces(self, request: ReadContent) -> AsyncGenerator[tuple[str, bytes | memoryview], None]:
+    def _pieces(self, request: ReadContent, *, as_files: bool) -> _Pieces:
         if request.origin is not None:
             return self._mounted.read(
                 Target(request.content, request.content_length, request.origin),
@@ -128,6 +136,7 @@ class Service:
                 cache=request.cache,
                 for_worker=request.for_worker,
                 more_bytes=request.more_bytes,
+                as_files=as_files,
             )
         return self._reading.read(
             request.content,
@@ -136,6 +145,7 @@ class Service:
             request.length,
             cache=request.cache,
             for_worker=request.for_worker,
+            as_files=as_files,
         )
 
     async def discard_contents(self, request: DiscardContents, _call: Call) -> Empty:

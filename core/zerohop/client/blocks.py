@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection
+from typing import cast
 
 from zerohop.client.descriptor_cache import DescriptorCache, default_max_count
 from zerohop.client.descriptor_links import DescriptorLinks
@@ -210,6 +211,20 @@ class BlockSource:
         ContentLost, UnderStoreFailed, transport errors; OriginChanged and OriginRefused of a mounted content, which
         `how` has to say the origin of. Close it (`aclosing`) when left early.
         """
+        pieces = self.pieces(content, length, offset, size, holders=holders, how=how._replace(piped=False))
+        return cast("AsyncGenerator[bytes | memoryview, None]", pieces)
+
+    def pieces(
+        self,
+        content: bytes,
+        length: int,
+        offset: int,
+        size: int,
+        *,
+        holders: Collection[str] = (),
+        how: HowToRead = PLAINLY,
+    ) -> Pieces:
+        """As `read`; pieces may be `PipedBytes` if `how` says so."""
         index, start = divmod(offset, block_size_of(content))
         opening = self._opening.get((content, index))
         late = None

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from zerohop.client.hedging import Pace, Step
 from zerohop.client.worker_links import WorkerLinks
 from zerohop.errors import DeadlineExceeded, TransportError, ZerohopError
+from zerohop.rpc.splicing import PipedBytes
 
 __all__ = ["Pieces", "Race", "Source"]
 
-_Piece = bytes | memoryview
+_Piece = bytes | memoryview | PipedBytes
 Pieces = AsyncGenerator[_Piece, None]
 
 _SLOW = "slow"

@@ -47,13 +47,14 @@ _TRY_NEXT = (
 class HowToRead(NamedTuple):
     """What a worker is told besides the range: where a mounted content comes from, what the read leaves in the cache,
     and how many bytes the reader is going to ask for after these. And what it says: `sources` gets where its first
-    bytes come from ("MEM", ..., "PEER", "UNDER"), before they do.
+    bytes come from ("MEM", ..., "PEER", "UNDER"), before they do. `piped`: pieces may be `PipedBytes`.
     """
 
     origin: OriginRef | None = None
     policy: ReadPolicy = ReadPolicy.CACHE
     more_bytes: int = 0
     sources: list[str] | None = None
+    piped: bool = False
 
 
 PLAINLY = HowToRead()
@@ -168,12 +169,13 @@ async def _stream(
         more_bytes=how.more_bytes,
     )
     left = size
-    async with workers.client(worker.worker_id).open_stream_out(request, timeout_s=_STALL_S) as source:
+    client = workers.client(worker.worker_id)
+    async with client.open_stream_out(request, timeout_s=_STALL_S, piped=how.piped) as source:
         if source.response.length != size:
             raise ProtocolViolation(f"asked for {size} bytes of a content, offered {source.response.length}")
         if how.sources is not None:
             how.sources.append(source.response.source)
-        while piece := await source.read():
+        while piece := await source.next_piece():
             left -= len(piece)
             if left < 0:
                 raise ProtocolViolation(f"more bytes of a content than the {size} that were asked for")

@@ -10,6 +10,7 @@ from zerohop.errors import Internal
 from zerohop.rpc.body import BodyReader
 from zerohop.rpc.frames import FrameKind, frame
 from zerohop.rpc.message import encode
+from zerohop.rpc.socket_out import RunInThread
 from zerohop.rpc.wire import Wire
 
 __all__ = ["Call", "Peer", "StreamInCall", "StreamOutCall"]
@@ -84,6 +85,22 @@ class StreamOutCall(Call):
         if not self.responded:
             raise Internal("respond before writing")
         self.sent_bytes += await self._wire.send_data(self._call_id, data, self.timeout_s)
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether `write_file` works on this connection."""
+        return self._wire.takes_files
+
+    async def write_file(self, fd: int, offset: int, size_bytes: int, run: RunInThread | None) -> None:
+        """Sends bytes [offset, offset + size_bytes) of a file, which has them, without taking them into memory.
+
+        `run` is None for a file in memory. Raises as `write`, and OSError or EOFError of the file: the connection is
+        cut then, since nobody can tell which bytes the peer got.
+        """
+        if not self.responded:
+            raise Internal("respond before writing")
+        await self._wire.send_file(self._call_id, fd, offset, size_bytes, run, self.timeout_s)
+        self.sent_bytes += size_bytes
 
 
 @dataclass(slots=True)

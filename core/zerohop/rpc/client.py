@@ -22,6 +22,7 @@ from zerohop.rpc.body import BodyReader
 from zerohop.rpc.channel import ChannelT, UnaryChannel, open_channel
 from zerohop.rpc.handshake import secret_bytes
 from zerohop.rpc.message import Request, decode_response, encode
+from zerohop.rpc.piped_body import PipedBody
 from zerohop.rpc.streams import StreamChannel, StreamPool, StreamSink, StreamSource, head_within
 
 __all__ = ["RpcClient"]
@@ -119,14 +120,16 @@ class RpcClient:
 
     @asynccontextmanager
     async def open_stream_out(
-        self, request: Request[R], *, timeout_s: float = 30.0
+        self, request: Request[R], *, timeout_s: float = 30.0, piped: bool = False
     ) -> AsyncGenerator[StreamSource[R], None]:
         """Opens a stream from the server, and waits for its response. `timeout_s` as above.
 
-        A stream only reads, so a request on a pooled connection that turned out to be dead is sent once more.
+        `piped`: its bytes are going to be sent on, and stay in the kernel where that is possible
+        (`StreamSource.next_piece`). A stream only reads, so a request on a pooled connection that turned out to be
+        dead is sent once more.
         """
         with _counted(request):
-            channel, head, body = await self._begin_stream_out(request, timeout_s)
+            channel, head, body = await self._begin_stream_out(request, timeout_s, piped=piped)
             clean = False
             try:
                 source = StreamSource(decode_response(type(request), head), body)
@@ -136,12 +139,12 @@ class RpcClient:
                 self._streams().release(channel, clean=clean)
 
     async def _begin_stream_out(
-        self, request: Request[R], timeout_s: float
-    ) -> tuple[StreamChannel, bytes, BodyReader]:
+        self, request: Request[R], timeout_s: float, *, piped: bool
+    ) -> tuple[StreamChannel, bytes, BodyReader | PipedBody]:
         while True:
             channel, reused = await self._streams().acquire(timeout_s)
             try:
-                head, body = channel.begin(encode(request), timeout_s)
+                head, body = channel.begin(encode(request), timeout_s, piped=piped)
                 return channel, await head_within(head, timeout_s), body
             except OutcomeUnknown:
                 self._streams().release(channel, clean=False)

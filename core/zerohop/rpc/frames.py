@@ -94,6 +94,27 @@ class FrameDecoder:
         """Bytes fed and not handed out yet."""
         return len(self._buffer) - self._pos
 
+    @property
+    def wanted_bytes(self) -> int:
+        """How many bytes complete the header, the control frame or the DATA that has begun, once `frames` has given
+        what there is. Who reads no more than these leaves what follows in the socket.
+        """
+        rest = len(self._buffer) - self._pos
+        if self._data_left:
+            return self._data_left
+        if rest < HEADER_BYTES:
+            return HEADER_BYTES - rest
+        length: int = _unpack_header(self._buffer, self._pos)[0]
+        return length + 4 - rest
+
+    def take_data(self) -> tuple[int, int]:
+        """Call id and size of the DATA payload that comes next, of which nothing was fed; size 0 if none does.
+
+        Whoever takes it reads it from the socket, and feeds what comes after it.
+        """
+        left, self._data_left = self._data_left, 0
+        return self._data_call, left
+
     def feed(self, data: bytes | memoryview) -> None:
         """Adds received bytes; of a view, pieces of DATA are views too. It must stay as it is."""
         rest = len(self._buffer) - self._pos

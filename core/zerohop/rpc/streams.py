@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
 
 from zerohop.errors import OutcomeUnknown, Overloaded, PeerUnavailable, ProtocolViolation, ZerohopError
-from zerohop.rpc.body import BodyReader, cut_stream
+from zerohop.rpc.body import HIGH_WATER_BYTES, BodyReader, cut_stream
 from zerohop.rpc.channel import Channel, request_frame
 from zerohop.rpc.frames import FrameKind
 from zerohop.rpc.message import Request, decode_error, decode_response, encode
+from zerohop.rpc.piped_body import PipedBody
+from zerohop.rpc.splicing import CAN_SPLICE, PipedBytes
 from zerohop.rpc.wire import total_of
 
 __all__ = ["StreamChannel", "StreamPool", "StreamSink", "StreamSource"]
@@ -35,14 +37,24 @@ class StreamChannel(Channel):
         super().__init__(loop, process, secret)
         self._call_id = 0
         self._head: asyncio.Future[bytes] | None = None
-        self._body: BodyReader | None = None
+        self._body: BodyReader | PipedBody | None = None
+        self._piped: PipedBody | None = None  # the body, if it is one
         self.idle_since = 0.0
 
-    def begin(self, request: bytes, timeout_s: float) -> tuple[asyncio.Future[bytes], BodyReader]:
-        """Sends a request; returns the future head of the answer, and the body that follows it."""
+    def begin(
+        self, request: bytes, timeout_s: float, *, piped: bool = False
+    ) -> tuple[asyncio.Future[bytes], BodyReader | PipedBody]:
+        """Sends a request; returns the future head of the answer, and the body that follows it.
+
+        `piped`: a `PipedBody`, if that can be had of this connection.
+        """
         self._call_id = self._call_id % 0xFFFFFFFF + 1
         self._head = self._loop.create_future()
-        self._body = BodyReader(timeout_s, self._pause, self._resume)
+        if piped and CAN_SPLICE and self.transport.get_extra_info("sslcontext") is None:
+            socket_fd = self.transport.get_extra_info("socket").fileno()
+            self._body = self._piped = PipedBody(timeout_s, socket_fd, self._resume)
+        else:
+            self._body = BodyReader(timeout_s, self._pause, self._resume)
         self.send(request_frame(self._call_id, timeout_s, request))
         self.flush()
         return self._head, self._body
@@ -51,6 +63,35 @@ class StreamChannel(Channel):
     def call_id(self) -> int:
         """Of the stream that is running."""
         return self._call_id
+
+    def settle(self) -> None:
+        """The stream is over, or has been left."""
+        if self._piped is not None:
+            self._piped.close()
+            self._piped = None
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Called by the loop. What is to be piped must not be read before."""
+        buffer = super().get_buffer(sizehint)
+        return buffer if self._piped is None else buffer[: self._decoder.wanted_bytes]
+
+    def _take_frames(self) -> None:
+        super()._take_frames()
+        if self._piped is None or self.transport.is_closing():
+            return
+        call_id, size_bytes = self._decoder.take_data()
+        if size_bytes:
+            self._pause()
+            self._announce(self._piped, call_id, size_bytes)
+
+    def _announce(self, body: PipedBody, call_id: int, size_bytes: int) -> None:
+        try:
+            if self._head is None or not self._head.done() or call_id != self._call_id:
+                raise ProtocolViolation("bytes that belong to no stream")
+            body.announce(size_bytes)
+        except ProtocolViolation as error:
+            self._bad_peer(error)
+            self.transport.close()
 
     def _pause(self) -> None:
         self.transport.pause_reading()
@@ -69,6 +110,7 @@ class StreamChannel(Channel):
             head.set_result(bytes(payload))
         elif kind == FrameKind.DATA and head.done():
             assert isinstance(payload, memoryview)
+            assert isinstance(body, BodyReader)
             body.feed(payload)
         elif kind == FrameKind.END and head.done():
             body.end(total_of(payload))
@@ -124,7 +166,7 @@ class StreamSink(Generic[R]):
 class StreamSource(Generic[R]):
     """A body on its way from the server, after its `response`. Read it to its end, or leave to cut it."""
 
-    def __init__(self, response: R, body: BodyReader) -> None:
+    def __init__(self, response: R, body: BodyReader | PipedBody) -> None:
         self.response = response
         self._body = body
 
@@ -134,14 +176,17 @@ class StreamSource(Generic[R]):
         Raises what the handler raised, `OutcomeUnknown` for a cut stream, `DeadlineExceeded` for one that stands
         still: never a short end.
         """
-        return await self._body.read(max_bytes)
+        if isinstance(self._body, BodyReader):
+            return await self._body.read(max_bytes)
+        return memoryview(bytes(await self._body.read(max_bytes)))
 
-    async def readinto(self, buffer: bytearray | memoryview) -> int:
-        """Fills `buffer`; returns the number of bytes, short only at the end."""
-        return await self._body.readinto(buffer)
+    async def next_piece(self) -> memoryview | PipedBytes:
+        """The same, in a pipe where the stream is piped: take them all before the next."""
+        return await self._body.read(HIGH_WATER_BYTES)
 
-    def __aiter__(self) -> AsyncIterator[memoryview]:
-        return self._body.__aiter__()
+    async def __aiter__(self) -> AsyncIterator[memoryview]:
+        while chunk := await self.read():
+            yield chunk
 
 
 async def head_within(head: asyncio.Future[bytes], timeout_s: float) -> bytes:
@@ -192,6 +237,7 @@ class StreamPool:
 
     def release(self, channel: StreamChannel, *, clean: bool) -> None:
         """Gives a connection back; one whose stream did not come to its end is dropped."""
+        channel.settle()
         self._slots.release()
         self._busy.discard(channel)
         if not clean or self._closed:

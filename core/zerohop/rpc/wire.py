@@ -11,6 +11,7 @@ from zerohop.rpc.frames import FrameDecoder, FrameKind, frame, frame_header
 from zerohop.rpc.handshake import MAX_HANDSHAKE_PAYLOAD_BYTES
 from zerohop.rpc.listener import keep_alive
 from zerohop.rpc.receive_buffers import ReceiveBuffers
+from zerohop.rpc.socket_out import RunInThread, SocketOut
 
 __all__ = ["HANDSHAKE_TIMEOUT_S", "WRITE_STALL_S", "Wire"]
 
@@ -48,6 +49,7 @@ class Wire(asyncio.BufferedProtocol):
         self._draining: list[asyncio.Future[None]] = []
         self._stall_timer: asyncio.TimerHandle | None = None
         self.write_paused = False
+        self._sending_file = False  # past the transport, which must not be written to meanwhile
         self.closed = False
         self._gone = loop.create_future()
         # Set by connection_made, before anything else can happen.
@@ -139,7 +141,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def flush(self) -> None:
         out = self._out
-        if out and not self.closed:
+        if out and not self.closed and not self._sending_file:
             data = out[0] if len(out) == 1 else b"".join(out)
             out.clear()
             self._out_bytes = 0
@@ -188,6 +190,59 @@ class Wire(asyncio.BufferedProtocol):
             await self.drain(progress_timeout_s)
         return len(view)
 
+    @property
+    def takes_files(self) -> bool:
+        """Whether `send_file` can be used: under TLS the kernel knows no key."""
+        return self.transport.get_extra_info("sslcontext") is None
+
+    async def send_file(
+        self,
+        call_id: int,
+        fd: int,
+        offset: int,
+        size_bytes: int,
+        run: RunInThread | None,
+        progress_timeout_s: float,
+    ) -> None:
+        """Sends bytes [offset, offset + size_bytes) of a file as one DATA frame, by `SocketOut.send_file`.
+
+        Raises as `send_data`, and OSError or EOFError of the file. The connection is cut then, as the frame is.
+        """
+        await self._drain_all(progress_timeout_s)
+        out = SocketOut(self.transport, _Patience(progress_timeout_s))
+        head = b"".join((*self._out, frame_header(FrameKind.DATA, call_id, size_bytes)))
+        self._out.clear()
+        self._out_bytes = 0
+        self._sending_file = self.write_paused = True
+        self.transport.pause_reading()  # answers to what came could only pile up
+        complete = False
+        try:
+            await out.send(head, more=True)
+            await out.send_file(fd, offset, size_bytes, run)
+            complete = True
+        except ConnectionError as error:
+            raise OutcomeUnknown("the connection was lost while writing", reason="connection lost") from error
+        finally:
+            out.close(cut=not complete)
+            if complete:
+                self._sending_file = False
+                if not self.closed:
+                    self.resume_writing()
+            else:
+                self.abort()
+
+    async def _drain_all(self, progress_timeout_s: float) -> None:
+        """Returns when the transport holds nothing, and no other file is on its way."""
+        while self._sending_file or self.closed or self.transport.get_write_buffer_size():
+            if self._sending_file or self.closed:
+                await self.drain(progress_timeout_s)
+                continue
+            self.transport.set_write_buffer_limits(0)
+            try:
+                await self.drain(progress_timeout_s)
+            finally:
+                self.transport.set_write_buffer_limits(high=WRITE_HIGH_WATER_BYTES, low=WRITE_LOW_WATER_BYTES)
+
     def send_end(self, call_id: int, total_bytes: int) -> None:
         """Ends a stream; the total tells the reader that nothing is missing."""
         self.send(frame(FrameKind.END, call_id, _total.pack(total_bytes)))
@@ -226,6 +281,23 @@ class Wire(asyncio.BufferedProtocol):
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
+
+
+class _Patience:
+    """Of a peer that a file is sent to: it must take something within the time-out."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.patience_s = timeout_s
+
+    def moved(self, size_bytes: int) -> None:
+        """Any progress will do: each wait has the whole time."""
+
+    def waited(self, elapsed_s: float) -> None:
+        """See `moved`."""
+
+    def stalled(self) -> DeadlineExceeded:
+        """What to raise."""
+        return DeadlineExceeded(f"the peer took no byte for {self.patience_s:g} s")
 
 
 def total_of(payload: bytes | memoryview) -> int:

@@ -7,10 +7,9 @@ from contextlib import aclosing
 
 from zerohop.errors import OutOfSpace
 from zerohop_worker.block_store import BlockStore
-from zerohop_worker.cached_bytes import cached_bytes
+from zerohop_worker.cached_bytes import FilePart, cached_bytes
 from zerohop_worker.mounts.read_ahead import ReadAhead
 from zerohop_worker.mounts.runs import MAX_RUN_BLOCKS, Run, Runs, Target
-from zerohop_worker.mounts.sources import Piece
 
 __all__ = ["MountedReading"]
 
@@ -41,12 +40,13 @@ class MountedReading:
         cache: bool,
         for_worker: bool = False,
         more_bytes: int = 0,
-    ) -> AsyncGenerator[Piece, None]:
+        as_files: bool = False,
+    ) -> AsyncGenerator[tuple[str, bytes | memoryview | FilePart], None]:
         """Exactly the bytes [offset, offset + length), in pieces with their source ("MEM", ..., "PEER", "UNDER").
 
         Without `cache`, what has to be fetched leaves nothing behind. `for_worker`: another worker misses them, so no
-        worker is asked for what is missing here. `more_bytes`: the reader will ask for so many after these. Raises as
-        `MountedSources.read`; never ends short.
+        worker is asked for what is missing here. `more_bytes`: the reader will ask for so many after these. `as_files`:
+        as in `Reading.read`. Raises as `MountedSources.read`; never ends short.
         """
         end = offset + length
         wanted = min(end + more_bytes, target.size_bytes)
@@ -59,7 +59,16 @@ class MountedReading:
                 stop = min(end, (index + 1) * target.block_size)
                 if cache and not for_worker:
                     self._begin_next_run(target, index, wanted, joined)
-                block = self._block(target, offset, stop, wanted, joined, cache=cache, for_worker=for_worker)
+                block = self._block(
+                    target,
+                    offset,
+                    stop,
+                    wanted,
+                    joined,
+                    cache=cache,
+                    for_worker=for_worker,
+                    as_file=as_files,
+                )
                 async with aclosing(block) as pieces:
                     async for source, data in pieces:
                         offset += len(data)
@@ -78,15 +87,17 @@ class MountedReading:
         *,
         cache: bool,
         for_worker: bool,
-    ) -> AsyncGenerator[Piece, None]:
+        as_file: bool,
+    ) -> AsyncGenerator[tuple[str, bytes | memoryview | FilePart], None]:
         """Bytes of one block. A source that gives out half-way is followed by the next, from the byte reached."""
         index = offset // target.block_size
         start = index * target.block_size
         while offset < stop and (copy := await self._store.ready((target.content, index))) is not None:
-            async with aclosing(cached_bytes(self._store, copy, offset - start, stop - start)) as cached:
-                async for data in cached:
-                    offset += len(data)
-                    yield copy.tier, data
+            block = cached_bytes(self._store, copy, offset - start, stop - start, as_file=as_file)
+            async with aclosing(block) as cached:
+                async for part in cached:
+                    offset += len(part)
+                    yield copy.tier, part
         if offset < stop and self._may_join(target, index, cache=cache, for_worker=for_worker):
             try:
                 run = self._run(target, offset, wanted, cache=cache, ask_peers=not for_worker)
