@@ -22,7 +22,8 @@ class HttpRequest:
     __slots__ = ("connection", "content", "keep_alive", "raw", "version")
 
     def __init__(self, message: RawRequestMessage, content: StreamReader, connection: Connection) -> None:
-        self.raw = RawRequest.from_wire(message.method, message.path, message.raw_headers)
+        # The parser lets `CONNECT` without a target pass, with None for it.
+        self.raw = RawRequest.from_wire(message.method, message.path or "", message.raw_headers)
         self.version: tuple[int, int] = message.version
         self.keep_alive = not message.should_close
         self.content = content

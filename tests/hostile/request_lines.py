@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.hostile.case import PARTIAL, Case, bad, head, request
+from tests.hostile.case import PARTIAL, Case, Then, bad, head, request
 
 __all__ = ["REQUEST_LINES", "TARGETS"]
 
@@ -85,6 +85,8 @@ TARGETS: list[Case] = [
         b"x" * 5000,
         more_answers=1,
     ),
+    bad("CONNECT to nothing", "400 BadRequest", b"CONNECT \r\n\r\n"),
+    bad("CONNECT to nothing, and more", "400 BadRequest", b"CONNECT \r\n\r\n///host", then=Then.HALF_CLOSE),
     bad(
         "CONNECT to a path",
         "400 BadRequest | 405 MethodNotAllowed | closed",
