@@ -61,12 +61,13 @@ async def check_believed(namespace: Namespace, bucket: BucketRecord, row: Row | 
     raise origin_needed(bucket, row)
 
 
-def origin_needed(bucket: BucketRecord, row: Row | None = None) -> OriginNeeded:
-    """The answer of the master to what only the origin knows."""
+def origin_needed(bucket: BucketRecord, row: Row | None = None, *, write_policy: str = "") -> OriginNeeded:
+    """The answer of the master to what only the origin knows. `write_policy`: how what is written is to be."""
     return OriginNeeded(
         f"bucket {bucket.name!r} is mounted: ask the owner of the key",
         mount=bucket.mount_id.hex(),
         row_version=str(0 if row is None else row.version),
+        write_policy=write_policy,
     )
 
 
@@ -102,7 +103,7 @@ async def note_local(
     policy = WritePolicy(write_policy) if write_policy else mount.write_policy
     writes_through = policy in (WritePolicy.THROUGH, WritePolicy.CACHE_THROUGH)
     if writes_through and not to_be_persisted:
-        raise origin_needed(bucket)
+        raise origin_needed(bucket, write_policy=policy.value)
     noted = LocalObject(
         queued=policy is not WritePolicy.MUST_CACHE,
         since_ms=namespace.now_ms(),

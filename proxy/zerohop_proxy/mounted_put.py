@@ -26,12 +26,14 @@ async def put_through(
     mount_id: bytes,
     record: ObjectRecord,
     condition: WriteCondition | None,
+    policy: str,
 ) -> ObjectResult:
-    """Streams the body to the origin with bounded memory; it is the object only after every check has passed.
+    """Streams the body to the origin with bounded memory; it is the object only after every check has passed. `policy`
+    is the one of this write.
 
     Raises S3Error for what the body is not, PreconditionFailed, KeyNotFound, and what the origin is refused for.
     """
-    written, received = await _stage(request, body, mount_id, record)
+    written, received = await _stage(request, body, mount_id, record, policy)
     record = msgspec.structs.replace(
         record,
         size_bytes=written.staged.length,
@@ -51,10 +53,10 @@ async def put_through(
 
 
 async def _stage(
-    request: S3Request, body: IncomingBody, mount_id: bytes, record: ObjectRecord
+    request: S3Request, body: IncomingBody, mount_id: bytes, record: ObjectRecord, policy: str
 ) -> tuple[MountedWrite, ReceivedBody]:
     expected = -1 if body.expected_bytes is None else body.expected_bytes
-    cache = request.write_policy_asked() != WritePolicy.THROUGH
+    cache = policy != WritePolicy.THROUGH
     mounts = request.cluster.mounts
     async with mounts.write(mount_id, record, cache=cache, expected_bytes=expected) as sink:
         batches: AsyncGenerator[Batch, None] = body.batches()

@@ -34,9 +34,10 @@ async def put_object(request: S3Request) -> Answer:
     if body.expected_bytes is None or body.expected_bytes > inline_max_bytes or body.is_awaited:
         found = await find_bucket(request)
         await decided_version(request, condition)
-        if found.bucket.mount_id and _writes_through(request.write_policy_asked() or found.write_policy):
+        policy = request.write_policy_asked() or found.write_policy
+        if found.bucket.mount_id and _writes_through(policy):
             new = template(request.key, described)
-            return _answer(await put_through(request, body, found.bucket.mount_id, new, condition))
+            return _answer(await put_through(request, body, found.bucket.mount_id, new, condition, policy))
     stored_bytes, received = await store_body(request, body, inline_max_bytes=inline_max_bytes)
     record = msgspec.structs.replace(
         template(request.key, described),

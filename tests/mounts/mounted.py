@@ -62,8 +62,12 @@ class Site:
         cluster = self.cluster
         return cluster.master_address if isinstance(cluster, RealCluster) else cluster.running.master
 
-    def client(self, *, in_turns: bool = False, endpoint: str = "") -> S3Client:
-        """An S3 client; `in_turns`: of one proxy after the other, where they have ports of their own."""
+    def client(
+        self, *, in_turns: bool = False, endpoint: str = "", headers: Mapping[str, str] | None = None
+    ) -> S3Client:
+        """An S3 client that sends `headers` with each request; `in_turns`: to one proxy after the other, where they
+        have ports of their own.
+        """
         client = boto3.client(
             "s3",
             endpoint_url=endpoint or self.cluster.endpoints[0],
@@ -77,6 +81,13 @@ class Site:
                 max_pool_connections=50,
             ),
         )
+        given = dict(headers or {})
+
+        def add(request: Any, **_event: object) -> None:
+            for name, value in given.items():
+                request.headers[name] = value
+
+        client.meta.events.register("before-sign.s3", add)
         if in_turns and len(self.cluster.endpoints) > 1:
             in_turn(client, self.cluster.endpoints)
         return client
@@ -187,10 +198,7 @@ class Mounted:
         """A GET, its body read. `cache`: the read policy that is asked for."""
         client = self.s3
         if cache:
-            client = self.site.client()
-            client.meta.events.register(
-                "before-sign.s3", lambda request, **_: request.headers.add_header("x-zerohop-cache", cache)
-            )
+            client = self.site.client(headers={"x-zerohop-cache": cache})
         found: Any = client.get_object(Bucket=self.name, Key=key, **more)
         return {**found, "Body": found["Body"].read()}
 

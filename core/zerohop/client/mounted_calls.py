@@ -10,7 +10,16 @@ from typing import Any, Final, cast
 import msgspec
 
 from zerohop.client.mounts import MountedObjects, WhatIsRead
-from zerohop.errors import Conflict, InvalidRequest, NeedsBytes, OperationConflict, OriginNeeded
+from zerohop.errors import (
+    Conflict,
+    InvalidRequest,
+    NeedsBytes,
+    OperationConflict,
+    OriginNeeded,
+    OutcomeUnknown,
+    TransportError,
+    ZerohopError,
+)
 from zerohop.model import Caller, WritePolicy
 from zerohop.rpc.master_api import (
     CopyObject,
@@ -60,7 +69,7 @@ class MountedCalls:
             case DeleteObjects():
                 return await self._delete(request, mount_id)
             case PutObject():
-                return await self._put(request, mount_id)
+                return await self._put(request, mount_id, needed.details.get("write_policy", ""))
             case CopyObject():
                 return await self._copy(request, mount_id)
             case SetTags():
@@ -142,19 +151,20 @@ class MountedCalls:
             raise Conflict("the object has changed since it was looked up")
         return cast("str", rows.records[0].etag)
 
-    async def _put(self, request: PutObject, mount_id: bytes) -> ObjectResult:
+    async def _put(self, request: PutObject, mount_id: bytes, policy: str) -> ObjectResult:
         """Small bodies are staged from here. A content that is in the cluster already becomes a local object, which is
-        brought to the origin at once.
+        brought to the origin at once. `policy` is that of the write.
         """
         if request.contents:
             local = msgspec.structs.replace(request, write_policy=WritePolicy.ASYNC_THROUGH.value)
             put = cast("ObjectResult", await self._ask(local, timeout_s=_PUT_TIMEOUT_S))
+            put = msgspec.structs.replace(put, mount_id=mount_id)
             return await self.persist(request.caller, request.bucket, put)
         etag = await self._etag(mount_id, request.record.key, request.expected_version)
         writing = self._mounts.write(
             mount_id,
             request.record,
-            cache=request.write_policy != WritePolicy.THROUGH,
+            cache=policy != WritePolicy.THROUGH,
             expected_bytes=len(request.data),
         )
         async with writing as sink:
@@ -190,8 +200,18 @@ class MountedCalls:
         )
 
     async def persist(self, caller: Caller, bucket: str, put: ObjectResult) -> ObjectResult:
-        """Brings a local object to the origin that was just written."""
-        done = await self._mounts.persist(caller, put.mount_id, bucket, put.record.key, put.row_version)
+        """Brings a local object to the origin that was just written. Raises OutcomeUnknown where that fails: the
+        object is there, and stays in the queue for the origin.
+        """
+        try:
+            done = await self._mounts.persist(caller, put.mount_id, bucket, put.record.key, put.row_version)
+        except TransportError:
+            raise
+        except ZerohopError as error:
+            # Not the error itself: who gets that takes his bytes back, which an object refers to.
+            raise OutcomeUnknown(
+                f"the object is stored, and its origin does not have it yet: {error.message}"
+            ) from error
         # The caller is told of what it has written, also when somebody has replaced it since.
         return msgspec.structs.replace(put, row_version=done.row_version, persist_now=False)
 

@@ -24,7 +24,7 @@ from zerohop.errors import (
     OperationConflict,
     PreconditionFailed,
 )
-from zerohop.model import MountInfo, ObjectRecord
+from zerohop.model import MountInfo, ObjectRecord, WritePolicy
 from zerohop.rpc.call import StreamInCall
 from zerohop.rpc.master_api import DeleteOutcome, DeleteResult, ObjectResult
 from zerohop.rpc.origin_api import (
@@ -266,7 +266,8 @@ class Changes:
         record = known.record
         assert record is not None
         content = self._owner.new_content(mount.info)
-        staged = self._writes.begin(mount, record, content, record.size_bytes)
+        is_cached = mount.info.write_policy is not WritePolicy.THROUGH
+        staged = self._writes.begin(mount, record, content if is_cached else b"", record.size_bytes)
         if record.part_count:
             staged.keep_parts(MAX_PART_BYTES)
         try:

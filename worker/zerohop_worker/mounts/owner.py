@@ -184,9 +184,9 @@ class Owner:
         """Nothing is known. If bytes are wanted, one read tells of the object and begins to fill the cache."""
         asked_s = monotonic()
         opened: OpenedRead | None = None
-        if request.read_bytes:
+        block_bytes = mount.info.block_size_bytes or self.block_size_bytes
+        if request.read_bytes and self._is_ours(request, max(0, request.read_offset) // block_bytes):
             try:
-                block_bytes = mount.info.block_size_bytes or self.block_size_bytes
                 opened = await _open(mount, request, block_bytes * MAX_RUN_BLOCKS)
             except InvalidRequest:
                 opened = None  # the range is beyond the end: the record tells, and no bytes are read
@@ -197,7 +197,7 @@ class Owner:
         try:
             record = record_of(mount.info, opened.found, self.block_size_bytes)
             begun = False
-            if record.segments and opened.length:
+            if record.segments and opened.length and self._is_ours(request, opened.first // block_bytes):
                 begun = self._start(mount, record, opened)
             if not begun:
                 await opened.close()
@@ -206,6 +206,10 @@ class Owner:
             raise
         result = await self.commit(request.mount_id, request.key, record, known, asked_s=asked_s)
         return msgspec.structs.replace(result, fetched=begun)
+
+    def _is_ours(self, request: ResolveMounted, index: int) -> bool:
+        """Blocks further back are other workers' to fetch: their readers go there, and would fetch them again."""
+        return self.runs.sources.is_home(request.mount_id, request.key, index)
 
     def _start(self, mount: OpenMount, record: ObjectRecord, opened: OpenedRead) -> bool:
         """Begins to fill the cache with what comes; whether that was possible."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zerohop.client.worker_links import WorkerLinks
+from zerohop.errors import AccessDenied
 from zerohop.model import mount_of
 from zerohop.rpc.call import Call
 from zerohop.rpc.master_api import Empty, GetMount, MountSecrets, ObjectPage
@@ -109,6 +110,8 @@ class Mounts:
     async def write_tags(self, request: WriteMountedTags, _call: Call) -> Empty:
         """See `WriteMountedTags`."""
         mount = await self.registry.get(request.mount_id)
+        if mount.info.read_only:
+            raise AccessDenied(f"bucket {request.bucket!r} is mounted read-only", bucket=request.bucket)
         await mount.store.set_tags(request.key, request.tags)
         return Empty()
 

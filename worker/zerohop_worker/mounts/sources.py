@@ -57,6 +57,10 @@ class MountedSources:
         """The worker that a block belongs to; None when that is this one, or nobody else is there."""
         return self._peers.home_of_extent(ref.mount_id, ref.key, index)
 
+    def is_home(self, mount_id: bytes, key: str, index: int) -> bool:
+        """Whether a block is this worker's to fetch from the origin."""
+        return self._peers.home_of_extent(mount_id, key, index) is None
+
     async def read(
         self,
         ref: OriginRef,
