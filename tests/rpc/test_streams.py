@@ -20,6 +20,7 @@ from zerohop.errors import (
     Overloaded,
     UnknownOperation,
 )
+from zerohop.rpc.body import BodyReader
 from zerohop.rpc.call import StreamInCall, StreamOutCall
 from zerohop.rpc.client import RpcClient
 from zerohop.rpc.server import RpcServer
@@ -170,7 +171,9 @@ async def test_a_slow_reader_holds_the_writer_back(
         for _ in range(200):
             await asyncio.sleep(0)
         assert written < 24 << 20  # both buffers and the sockets' own
-        assert source._body._size_bytes < 4 << 20
+        body = source._body
+        assert isinstance(body, BodyReader)
+        assert body._size_bytes < 4 << 20
     await eventually(lambda: server._calls == 0)
 
 

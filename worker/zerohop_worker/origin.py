@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from zerohop.errors import ZerohopError
+from zerohop.rpc.splicing import PipedBytes
 from zerohop_worker.files import Buffer
 from zerohop_worker.peers import Peers
 from zerohop_worker.understore.interface import UnderStore
@@ -52,6 +53,7 @@ class Origin:
             try:
                 async with aclosing(race.pieces()) as pieces:
                     async for piece in pieces:
+                        assert not isinstance(piece, PipedBytes), "workers check what they get"
                         offset += len(piece)
                         yield PEER if race.winner_id == peer else UNDER, piece
             except ZerohopError as error:

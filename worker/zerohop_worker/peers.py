@@ -7,7 +7,7 @@ the master goes on with the view that it has: a wrong choice costs time, never b
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 
 from zerohop.client.hedging import Hedging
 from zerohop.client.placement import block_key, extent_key, rank
@@ -122,7 +122,7 @@ class Peers:
         length: int,
         *,
         origin: OriginRef | None = None,
-    ) -> Pieces:
+    ) -> AsyncGenerator[bytes | memoryview, None]:
         """Bytes [offset, offset + length) of a content, exactly, from another worker, which keeps what it has to
         fetch. No byte is given that was not verified. Raises what it answers, Corrupt, and transport errors.
         """

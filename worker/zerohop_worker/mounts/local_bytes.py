@@ -10,6 +10,7 @@ from zerohop.client.relay import relay
 from zerohop.client.worker_links import WorkerLinks
 from zerohop.model import ADMIN, ObjectRecord
 from zerohop.rpc.master_api import LookupObject
+from zerohop.rpc.splicing import PipedBytes
 from zerohop_worker.files import Buffer
 from zerohop_worker.mounts.owner import Owner
 from zerohop_worker.mounts.registry import OpenMount
@@ -44,6 +45,7 @@ class LocalBytes:
             read = relay(self._links, piece.content, piece.length, piece.offset, piece.size, held.holders)
             async with aclosing(read) as chunks:
                 async for chunk in chunks:
+                    assert not isinstance(chunk, PipedBytes), "only proxies ask for pipes"
                     yield chunk
             if as_parts:
                 yield None
