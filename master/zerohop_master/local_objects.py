@@ -18,6 +18,7 @@ from zerohop_master.transaction import Transaction
 __all__ = [
     "check_believed",
     "check_writable",
+    "generation_of",
     "is_believed",
     "mount_row",
     "note_local",
@@ -58,16 +59,25 @@ async def check_believed(namespace: Namespace, bucket: BucketRecord, row: Row | 
         mount = (await mount_row(namespace.reads, bucket.mount_id)).mount
         if is_believed(mount, record, namespace.now_ms()):
             return
-    raise origin_needed(bucket, row)
+    raise origin_needed(bucket, row, generation=await generation_of(namespace, bucket.mount_id))
 
 
-def origin_needed(bucket: BucketRecord, row: Row | None = None, *, write_policy: str = "") -> OriginNeeded:
+async def generation_of(namespace: Namespace, mount_id: bytes) -> int:
+    """Changes with each write in the mount, and each sync of it; 0 before the first."""
+    (row,) = await namespace.store.get([keys.mount_generation(mount_id)])
+    return 0 if row is None else row.version
+
+
+def origin_needed(
+    bucket: BucketRecord, row: Row | None = None, *, write_policy: str = "", generation: int = -1
+) -> OriginNeeded:
     """The answer of the master to what only the origin knows. `write_policy`: how what is written is to be."""
     return OriginNeeded(
         f"bucket {bucket.name!r} is mounted: ask the owner of the key",
         mount=bucket.mount_id.hex(),
         row_version=str(0 if row is None else row.version),
         write_policy=write_policy,
+        generation=str(generation),
     )
 
 

@@ -19,7 +19,7 @@ from zerohop_master import keys
 from zerohop_master.contents import References
 from zerohop_master.kv.interface import Row
 from zerohop_master.listing import list_entries
-from zerohop_master.local_objects import check_writable, is_believed, mount_row
+from zerohop_master.local_objects import check_writable, generation_of, is_believed, mount_row
 from zerohop_master.namespace import Namespace, Reads
 from zerohop_master.objects import check_key
 from zerohop_master.rows import BUCKET, OBJECT
@@ -170,7 +170,7 @@ async def list_local(namespace: Namespace, request: ListLocal) -> LocalPage:
     if request.until:
         end = min(end, base + request.until.encode() + b"\0")
     limit = max(1, min(request.limit, _MAX_KEYS))
-    (generation,) = await namespace.store.get([keys.mount_generation(request.mount_id)])
+    generation = await generation_of(namespace, request.mount_id)
     rows = await namespace.store.scan(start, end, limit=limit + 1) if start < end else []
     objects = keys.objects(bucket.bucket_id)
     found = await namespace.store.get([objects + row.key[len(base) :] for row in rows[:limit]])
@@ -178,7 +178,7 @@ async def list_local(namespace: Namespace, request: ListLocal) -> LocalPage:
     entries = await list_entries(namespace, [record for record in records if record.origin is None])
     return LocalPage(
         entries=tuple(msgspec.structs.replace(entry, persisted=False) for entry in entries),
-        generation=0 if generation is None else generation.version,
+        generation=generation,
         more=len(rows) > limit,
         last=keys.text_of_local(rows[limit - 1].key) if len(rows) > limit else "",
     )

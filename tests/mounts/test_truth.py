@@ -43,14 +43,31 @@ def test_change_is_seen_after_the_ttl(mount: Mount) -> None:
     mounted.place("file", b"new!")
     mounted.take_away("gone")
     mounted.place("new", b"appeared")
-    assert mounted.read("new") == b"appeared"  # what is not there is not remembered
     eventually(lambda: mounted.read("file") == b"new!", "the change is seen")
+    eventually(lambda: mounted.status("new") == 200, "what appeared is seen")
+    assert mounted.read("new") == b"appeared"
 
     eventually(lambda: mounted.status("gone") == 404, "the deletion is seen")
     eventually(lambda: mounted.keys() == ["file", "new"], "the listing is new")
     assert (
         mounted.s3.head_object(Bucket=mounted.name, Key="file")["ETag"] == mounted.at_origin("file")["ETag"]
     )
+
+
+def test_what_is_not_there_is_not_asked_for_again(mount: Mount, remote: Remote) -> None:
+    mounted = mount(metadata_ttl_s=-1.0)
+    assert mounted.status("file") == 404
+    remote.forget()
+    assert mounted.status("file") == 404
+    assert remote.proxy.requests == []
+    mounted.place("file", b"appeared")
+    assert mounted.status("file") == 404
+    mounted.sync()
+    assert mounted.read("file") == b"appeared"
+    mounted.s3.delete_object(Bucket=mounted.name, Key="file")
+    assert mounted.status("file") == 404
+    mounted.s3.put_object(Bucket=mounted.name, Key="file", Body=b"written")
+    assert mounted.read("file") == b"written"
 
 
 def test_ttl_of_zero_validates_each_read(mount: Mount, remote: Remote) -> None:

@@ -87,6 +87,7 @@ class MountedCalls:
                     request.key,
                     wanted,
                     row_version=int(needed.details["row_version"]),
+                    generation=int(needed.details.get("generation", "-1")),
                 )
             except Conflict:  # a local write came in between: the master knows it
                 try:

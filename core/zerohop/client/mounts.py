@@ -106,9 +106,10 @@ class MountedObjects:
         *,
         force: bool = False,
         row_version: int = -1,
+        generation: int = -1,
     ) -> ObjectResult:
-        """What the object is at the origin now; `row_version` is that of `OriginNeeded`, if the master was asked just
-        now. Raises KeyNotFound; Conflict where a local write hides it.
+        """What the object is at the origin now; `row_version` and `generation` are those of `OriginNeeded`, if the
+        master was asked just now. Raises KeyNotFound; Conflict where a local write hides it.
         """
         request = ResolveMounted(
             caller=caller,
@@ -119,6 +120,7 @@ class MountedObjects:
             read_bytes=read.size,
             force=force,
             row_version=row_version,
+            generation=generation,
         )
         return await self._ask(mount_id, key, request)
 

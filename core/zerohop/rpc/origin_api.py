@@ -60,7 +60,8 @@ class ResolveMounted(Request[ObjectResult], tag="resolve_mounted", kw_only=True)
     blocks stay good. With `force` also a record within its TTL is validated.
 
     `row_version`: what the master knew a moment ago (0: nothing; -1: not told), which spares asking it again before
-    the origin. Should it have learned something since, its commit tells.
+    the origin. Should it have learned something since, its commit tells. `generation`: that of the mount then
+    (see `LocalPage`; -1: not told); with one, that there is no such key is remembered for the TTL.
     """
 
     caller: Caller
@@ -71,6 +72,7 @@ class ResolveMounted(Request[ObjectResult], tag="resolve_mounted", kw_only=True)
     read_bytes: int = 0
     force: bool = False
     row_version: int = -1
+    generation: int = -1
 
 
 class ListMounted(Request[ObjectPage], tag="list_mounted", kw_only=True):

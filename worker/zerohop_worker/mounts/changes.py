@@ -224,8 +224,9 @@ class Changes:
         """See `CopyMounted`."""
         mount = await self._owner.registry.get(request.mount_id)
         mount_id, key = mount.info.mount_id, request.record.key
-        version, source, _ = await self._owner.known(mount_id, request.source_key)
-        if version != request.source_version or source is None:
+        known = await self._owner.known(mount_id, request.source_key)
+        source = known.record
+        if known.version != request.source_version or source is None:
             raise Conflict("the source has changed since it was looked up")
         if source.origin is None:
             raise NeedsBytes("the origin does not have the source yet")

@@ -30,6 +30,7 @@ from zerohop.rpc.message import Request
 from zerohop.rpc.mutation import new_mutation_id
 from zerohop.rpc.origin_api import ResolveMounted
 from zerohop_worker.block_store import BlockStore
+from zerohop_worker.mounts.absences import Absences
 from zerohop_worker.mounts.records import is_same, new_content, record_of, target_of, validator_of_record
 from zerohop_worker.mounts.registry import OpenMount, Registry
 from zerohop_worker.mounts.runs import MAX_RUN_BLOCKS, Runs
@@ -72,6 +73,7 @@ class Owner:
         self.locks = KeyLocks()  # held while a key is changed at the origin
         self.block_size_bytes = 4 << 20
         self.master: Master | None = None
+        self._absences = Absences()
         self._asking: dict[Hashable, asyncio.Task[ObjectResult]] = {}
         self._telling: set[asyncio.Task[None]] = set()
         runs.sources.on_changed = self.outdated
@@ -172,13 +174,26 @@ class Owner:
                     raise Conflict("a local write hides what the origin has: look it up again")
                 if record is not None and known.believed and not request.force:
                     return _result(mount.info, known, record)
+                if record is None and not request.force:
+                    self._check_absence(mount.info, request)
+                asked_s = monotonic()
                 try:
                     if record is None:
                         return await self._discover(mount, request, known)
                     return await self._validate(mount, request, known, record)
                 except (Conflict, OriginChanged):
                     continue
+                except KeyNotFound:
+                    if request.generation >= 0:
+                        self._absences.note(request.mount_id, request.key, request.generation, asked_s)
+                    raise
         raise OperationConflict(f"object {request.key!r} changes all the time")
+
+    def _check_absence(self, mount: MountInfo, request: ResolveMounted) -> None:
+        """Raises KeyNotFound where the origin was found not to have the key a moment ago."""
+        ttl_s, now_s = mount.metadata_ttl_s, monotonic()
+        if self._absences.is_believed(request.mount_id, request.key, request.generation, ttl_s, now_s):
+            raise KeyNotFound(f"there is no object {request.key!r}", key=request.key)
 
     async def _discover(self, mount: OpenMount, request: ResolveMounted, known: Known) -> ObjectResult:
         """Nothing is known. If bytes are wanted, one read tells of the object and begins to fill the cache."""

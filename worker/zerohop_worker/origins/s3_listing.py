@@ -37,7 +37,8 @@ async def list_page(
     params: dict[str, Any] = {"Prefix": base + prefix, "MaxKeys": min(limit, _MOST)}
     if delimiter:
         params["Delimiter"] = delimiter
-    if after:
+    if after or (base and not prefix):
+        # A marker of the mount's own folder would be an object without a name: the page begins beyond it.
         params["StartAfter"] = base + start_after(prefix, delimiter, after)
     what = f"list {requests.place}"
     try:
@@ -53,6 +54,4 @@ async def list_page(
 
 
 def _objects(answer: dict[str, Any], base: str) -> list[OriginObject]:
-    found = [listed_object(entry["Key"][len(base) :], entry) for entry in answer.get("Contents", ())]
-    # A marker of the mount's own folder would be an object without a name.
-    return [one for one in found if one.key]
+    return [listed_object(entry["Key"][len(base) :], entry) for entry in answer.get("Contents", ())]
