@@ -163,7 +163,9 @@ async def test_times_to_live_and_quotas(tmp_path: Path) -> None:
             while not await _has_quota(world):
                 pass
             await world.run("load", "short/", recursive=True)
-            assert 0 < await world.cached(*names) <= 3 * len(DATA)
+            assert await world.cached(*names)
+            while await world.cached(*names) > 3 * len(DATA):
+                pass  # the worker hears of the quota with its next heartbeat, and makes room then
             for name in names:
                 assert await world.read(name) == DATA
             await world.run("set_ttl", "short/", recursive=True, ttl_s="0.3")
