@@ -38,6 +38,9 @@ class InProcessCluster:
     master_address: str
     processes: dict[str, _Process] = field(default_factory=dict)
     proxy_ports: list[int] = field(default_factory=list)
+    _begun: dict[str, tuple[Callable[..., Coroutine[Any, Any, None]], msgspec.Struct]] = field(
+        default_factory=dict
+    )
 
     @property
     def port(self) -> int:
@@ -61,6 +64,7 @@ class InProcessCluster:
             await task
             raise AssertionError(f"{name} ended, or was not ready within {_PATIENCE_S} s")
         self.processes[name] = _Process(task, stop, said.result())
+        self._begun[name] = (run, config)
         return said.result()
 
     async def stop(self, name: str) -> None:
@@ -68,6 +72,21 @@ class InProcessCluster:
         process = self.processes.pop(name)
         process.stop.set()
         await asyncio.wait_for(process.task, _PATIENCE_S)
+
+    async def stop_all(self) -> None:
+        """Stops what runs, the master last: the others say good-bye to it."""
+        for name in reversed(self._begun):
+            if name in self.processes:
+                await self.stop(name)
+
+    @contextlib.asynccontextmanager
+    async def without(self, name: str) -> AsyncIterator[None]:
+        """Meanwhile that process does not run."""
+        await self.stop(name)
+        try:
+            yield
+        finally:
+            await self.start(name, *self._begun[name])
 
     async def add_proxy(self, **options: Any) -> int:
         """Starts another proxy; gives its port."""
@@ -123,5 +142,4 @@ async def in_process_cluster(
             await cluster.add_proxy(**(proxy or {}))
             yield cluster
         finally:
-            for process in reversed(list(cluster.processes)):
-                await cluster.stop(process)
+            await cluster.stop_all()

@@ -7,6 +7,7 @@ from typing import Final
 from zerohop import __version__
 from zerohop.clock import Clock
 from zerohop.errors import AccessDenied
+from zerohop.rpc.change_board import ChangeBoard
 from zerohop.rpc.master_api import (
     ClusterReport,
     ClusterView,
@@ -44,6 +45,7 @@ class Cluster:
         kv_engine: str,
         address: str = "",
         admin_address: str = "",
+        board: ChangeBoard | None = None,
     ) -> None:
         self.address = address
         self.admin_address = admin_address
@@ -53,6 +55,7 @@ class Cluster:
         self._users = users
         self._clock = clock
         self._kv_engine = kv_engine
+        self._board = board
         self._started_ms = namespace.now_ms()
         self._mount_quotas: dict[bytes, int] = {}
 
@@ -113,6 +116,8 @@ class Cluster:
             user_count=user_count,
             worker_count=self._workers.membership.count(),
             mount_quotas=self._mount_quotas,
+            board_path="" if self._board is None else str(self._board.path),
+            board_token=b"" if self._board is None else self._board.token,
         )
 
     async def _count(self, prefix: bytes) -> int:

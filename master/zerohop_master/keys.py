@@ -48,6 +48,7 @@ __all__ = [
     "STORE_FACTS",
     "USERS_BY_NAME",
     "USERS_GENERATION",
+    "WATCHED",
     "bucket",
     "content_of_deletion",
     "content_of_unpersisted",
@@ -109,6 +110,8 @@ RULES: Final = b"r"
 USERS_BY_NAME: Final = b"in"
 USERS_GENERATION: Final = b"ig"
 STORE_FACTS: Final = b"fstore"
+WATCHED: Final = b"boim"
+"""First bytes of the rows that decide what a lookup answers: buckets, objects, users and mounts."""
 
 _END: Final = b"\x00\x80"
 _TAIL_CHARACTERS: Final = -(-16 * 8 // 6)

@@ -50,15 +50,19 @@ def is_believed(mount: MountInfo, record: ObjectRecord, now_ms: int) -> bool:
     return ttl_s < 0 or now_ms < validated_ms + ttl_s * 1000
 
 
-async def check_believed(namespace: Namespace, bucket: BucketRecord, row: Row | None) -> None:
-    """Raises OriginNeeded unless the row of a mounted bucket can be answered as it stands."""
+async def check_believed(namespace: Namespace, bucket: BucketRecord, row: Row | None) -> int:
+    """Raises OriginNeeded unless the row of a mounted bucket can be answered as it stands.
+
+    Answers until when it can, if row and mount stand: milliseconds since the epoch, 0 for ever.
+    """
     if row is not None:
         record = OBJECT.decode(row.value)
         if record.origin is None:
-            return
+            return 0
         mount = (await mount_row(namespace.reads, bucket.mount_id)).mount
         if is_believed(mount, record, namespace.now_ms()):
-            return
+            ttl_s = mount.metadata_ttl_s
+            return 0 if ttl_s < 0 else int(record.origin.validated_ms + ttl_s * 1000)
     raise origin_needed(bucket, row, generation=await generation_of(namespace, bucket.mount_id))
 
 

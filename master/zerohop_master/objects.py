@@ -6,6 +6,7 @@ import msgspec
 
 from zerohop.errors import Conflict, InvalidRequest, KeyNotFound, OperationConflict, VersionNotFound
 from zerohop.model import NULL_VERSION, BucketRecord, ObjectRecord
+from zerohop.rpc.change_board import Stamps
 from zerohop.rpc.master_api import (
     DeleteObjects,
     DeleteOutcome,
@@ -46,8 +47,7 @@ async def lookup_object(namespace: Namespace, request: LookupObject) -> ObjectRe
         bucket, row = await namespace.bucket_and_row(
             namespace.reads, request.caller, request.bucket, request.key
         )
-        if bucket.mount_id:
-            await check_believed(namespace, bucket, row)
+        valid_until_ms = await check_believed(namespace, bucket, row) if bucket.mount_id else 0
         record = found_object(row, request.key, request.version_id)
         assert row is not None
         data = b""
@@ -64,8 +64,22 @@ async def lookup_object(namespace: Namespace, request: LookupObject) -> ObjectRe
             data=data,
             holders=holders,
             mount_id=bucket.mount_id,
+            stamps=()
+            if record.unpersisted or not request.stamped
+            else _stamps(namespace, request, bucket, row),
+            valid_until_ms=valid_until_ms,
         )
     raise OperationConflict(f"object {request.key!r} is being replaced all the time")
+
+
+def _stamps(namespace: Namespace, request: LookupObject, bucket: BucketRecord, row: Row) -> Stamps:
+    """Of all rows that decide the answer. Inline data is none: it never changes, and goes after its object's row."""
+    deciding = [keys.bucket(request.bucket), row.key]
+    if request.caller.generation:
+        deciding.append(keys.USERS_GENERATION)
+    if bucket.mount_id:
+        deciding.append(keys.mount(bucket.mount_id))
+    return namespace.store.stamps(deciding)
 
 
 def found_object(row: Row | None, key: str, version_id: str) -> ObjectRecord:

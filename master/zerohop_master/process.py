@@ -19,6 +19,7 @@ from zerohop.model import ClusterSettings
 from zerohop.rpc.server import RpcServer
 from zerohop.rpc.tls import rpc_client_tls, rpc_server_tls
 from zerohop.tasks import TaskGroup
+from zerohop_master import keys
 from zerohop_master.api import register_handlers
 from zerohop_master.cluster import Cluster
 from zerohop_master.declared_mounts import DeclaredMounts
@@ -62,7 +63,13 @@ async def run(
         await workers.load()
         users = Users(namespace, box)
         cluster = Cluster(
-            namespace, workers, users, clock, kv_engine=config.kv_engine, admin_address=admin.address
+            namespace,
+            workers,
+            users,
+            clock,
+            kv_engine=config.kv_engine,
+            admin_address=admin.address,
+            board=store.board if isinstance(store, SqliteStore) else None,
         )
         server = RpcServer(
             "master",
@@ -125,7 +132,7 @@ async def _open_store(config: MasterConfig, clock: Clock) -> AsyncIterator[tuple
         store, box = MemoryStore(now=clock.now_s), SecretBox.ephemeral()
     else:
         folder = _data_folder(config.data_dir)
-        store = await SqliteStore.open(folder / "metadata.sqlite", now=clock.now_s)
+        store = await SqliteStore.open(folder / "metadata.sqlite", now=clock.now_s, watched=keys.WATCHED)
         box = SecretBox.open(folder / "secret.key")  # the store's lock is held: nobody else creates it now
     try:
         yield store, box

@@ -12,24 +12,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
+from functools import lru_cache
 from typing import Final
 
+from zerohop.client.cluster import ClusterClient
 from zerohop.client.open_block import OpenBlock
 from zerohop.rpc.body import HIGH_WATER_BYTES
 from zerohop.rpc.master_api import ObjectResult
+from zerohop_proxy.answer import header_lines
 from zerohop_proxy.block_reads import IN_MEMORY, OpenSpan, open_spans, read_now, read_span, relay_piped
 from zerohop_proxy.request import S3Request
 from zerohop_proxy.sendfile import SocketSender, TransportSender
 
-__all__ = ["SOURCE_HEADER", "send_object"]
+__all__ = ["INLINE", "MAX_ONE_WRITE_BYTES", "SOURCE_HEADER", "body_at_hand", "send_object", "source_line"]
 
 SOURCE_HEADER: Final = "x-zerohop-source"
 """Where the first bytes of an answer came from: `INLINE`, `MEM`, `SSD`, `HDD`, `UNDER` or `REMOTE`."""
 
-_INLINE: Final = "INLINE"
+INLINE: Final = "INLINE"
 _REMOTE: Final = "REMOTE"
 _UNDER: Final = "UNDER"
-_ONE_WRITE_BYTES: Final = 128 * 1024
+MAX_ONE_WRITE_BYTES: Final = 128 * 1024
 """Up to here one copy costs less than duplicating the socket and waiting for it.
 
 Measured before blocks were sent without `_stream`: with 256 KiB both cost about the same, with 1 MiB the copy 1.5 to
@@ -49,17 +52,20 @@ async def send_object(request: S3Request, found: ObjectResult, start: int, stop:
     if found.fetched and size_bytes:
         request.out.came_from(_UNDER)  # although they may stand in a tier by now
     if found.record.inline or size_bytes == 0:
-        request.out.came_from(_INLINE)
-        await request.out.write(head(_INLINE) + found.data[start:stop])
-    elif size_bytes <= _ONE_WRITE_BYTES:
-        body = _cached_body(request, found, start, stop)
-        if body is None:
+        request.out.came_from(INLINE)
+        await request.out.write(head(INLINE) + found.data[start:stop])
+    elif size_bytes <= MAX_ONE_WRITE_BYTES:
+        at_hand = body_at_hand(request.cluster, found, start, stop)
+        if at_hand is None:
             body = await _gathered_body(request, found, start, stop)
+        else:
+            source, body = at_hand
+            request.out.came_from(source)
         await request.out.write(head(_first_source(request)) + body)
     else:
         secure = request.out.transport.get_extra_info("sslcontext") is not None
         sender_class = TransportSender if secure else SocketSender
-        cached = _cached_block(request, found, start, stop)
+        cached = _cached_block(request.cluster, found, start, stop)
         if cached is not None:
             await _send_block(request, *cached, size_bytes, head, sender_class)
         else:
@@ -68,7 +74,7 @@ async def send_object(request: S3Request, found: ObjectResult, start: int, stop:
 
 
 def _cached_block(
-    request: S3Request, found: ObjectResult, start: int, stop: int
+    cluster: ClusterClient, found: ObjectResult, start: int, stop: int
 ) -> tuple[OpenBlock, int] | None:
     """The block that holds all of these bytes, if there is one whose descriptor is at hand, and where in it they begin.
 
@@ -81,22 +87,27 @@ def _cached_block(
     index = start >> content[15]
     if (stop - 1) >> content[15] != index:
         return None
-    block = request.cluster.blocks.cached(content, index)
+    block = cluster.blocks.cached(content, index)
     return None if block is None else (block, start - (index << content[15]))
 
 
-def _cached_body(request: S3Request, found: ObjectResult, start: int, stop: int) -> bytes | None:
-    """The fast path of a small object: the bytes, if no disk need be waited for."""
-    cached = _cached_block(request, found, start, stop)
+def body_at_hand(
+    cluster: ClusterClient, found: ObjectResult, start: int, stop: int
+) -> tuple[str, bytes] | None:
+    """Bytes [start, stop) and where they come from, if no disk and no other process need be waited for."""
+    cached = _cached_block(cluster, found, start, stop)
     if cached is None:
         return None
     block, offset = cached
     with block:
         body = read_now(block, offset, stop - start)
-        if body is None or len(body) != stop - start:
-            return None
-        request.out.came_from(block.source)
-        return body
+        return None if body is None or len(body) != stop - start else (block.source, body)
+
+
+@lru_cache(maxsize=64)
+def source_line(source: str) -> bytes:
+    """The header that tells where the first bytes came from."""
+    return header_lines([(SOURCE_HEADER, source)])
 
 
 async def _send_block(

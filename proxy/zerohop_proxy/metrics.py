@@ -76,6 +76,11 @@ class ProxyMetrics(Collector):
         blocks = self._cluster.blocks
         yield gauge("zerohop_proxy_lent_blocks", "Blocks whose descriptors are kept.", blocks.cached_count)
         yield gauge("zerohop_proxy_lent_bytes", "Bytes of these blocks.", blocks.cached_bytes)
+        known = self._cluster.known
+        yield gauge("zerohop_proxy_known_objects", "Answers of lookups that are kept.", len(known))
+        yield gauge("zerohop_proxy_known_bytes", "Bytes of these answers.", known.size_bytes)
+        yield counter("zerohop_proxy_known_hits_total", "Lookups that were answered from those.", known.hits)
+        yield counter("zerohop_proxy_known_misses_total", "Lookups that the master was asked.", known.misses)
         hedging = self._cluster.workers.hedging
         yield counter(
             "zerohop_proxy_hedges_total",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import Final
 
 from zerohop.client.mounts import WhatIsRead
 from zerohop.errors import Conflict, OriginChanged
 from zerohop.model import ObjectRecord, ReadPolicy
 from zerohop.rpc.master_api import LookupObject, ObjectResult, ReadManifest
-from zerohop_proxy.answer import Answer, Headers, header_lines
-from zerohop_proxy.body_out import SOURCE_HEADER, send_object
+from zerohop_proxy.answer import Answer, Headers
+from zerohop_proxy.body_out import SOURCE_HEADER, send_object, source_line
 from zerohop_proxy.conditions import Outcome, evaluate_read, failed_read_condition, range_applies
 from zerohop_proxy.object_answer import checksum_headers, object_headers
 from zerohop_proxy.params import parse_read_part_number, parse_response_overrides, parse_version_id
@@ -24,10 +24,17 @@ __all__ = ["get_object", "head_object", "lookup"]
 async def lookup(request: S3Request, *, with_data: bool) -> ObjectResult:
     """The object that the request names. Raises BucketNotFound, KeyNotFound, VersionNotFound, AccessDenied."""
     version_id = parse_version_id(request.query) if request.query else ""
+    known = request.cluster.known
+    if not version_id:
+        kept = known.find(request.caller, request.bucket, request.key, with_data=with_data)
+        if kept is not None:
+            known.hits += 1
+            return kept.result
+        known.misses += 1
     # What leaves nothing in the cache must not begin to fill it.
     is_cached = with_data and request.read_policy() is not ReadPolicy.NO_CACHE
     offset, size = wanted_of(request.headers.get("range")) if is_cached else (0, 0)
-    return await request.call(
+    found = await request.call(
         lambda caller: LookupObject(
             caller=caller,
             bucket=request.bucket,
@@ -36,8 +43,12 @@ async def lookup(request: S3Request, *, with_data: bool) -> ObjectResult:
             with_data=with_data,
             read_offset=offset,
             read_bytes=size,
+            stamped=known.is_open,
         )
     )
+    if not version_id:
+        known.keep(request.caller, request.bucket, request.key, found, with_data=with_data)
+    return found
 
 
 async def get_object(request: S3Request) -> Answer | None:
@@ -112,12 +123,7 @@ def _is_plain(request: S3Request) -> bool:
 
 
 def _plain_head(request: S3Request, lines: bytes, source: str) -> bytes:
-    return request.out.head_of(200, lines + _source_line(source))
-
-
-@lru_cache(maxsize=64)
-def _source_line(source: str) -> bytes:
-    return header_lines([(SOURCE_HEADER, source)])
+    return request.out.head_of(200, lines + source_line(source))
 
 
 async def _describe(request: S3Request, found: ObjectResult) -> Answer | tuple[int, Headers, ByteRange]:

@@ -64,6 +64,7 @@ async def run(config: ProxyConfig, *, ready: Callable[[str], None], stop: asynci
                 cluster_secret=config.cluster_secret or None,
                 ssl_context=rpc_client_tls(config),
                 descriptor_cache_bytes=config.fd_cache_bytes,
+                known_objects_bytes=config.known_objects_bytes,
                 own_host_id=config.host_id,
             )
         except PeerUnavailable as error:

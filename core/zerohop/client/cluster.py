@@ -14,6 +14,7 @@ from typing import Self, TypeVar, cast
 
 from zerohop import __version__
 from zerohop.client.blocks import DESCRIPTOR_CACHE_BYTES, BlockSource
+from zerohop.client.known_objects import KnownObjects
 from zerohop.client.master_link import MasterLink
 from zerohop.client.mounted_calls import MountedCalls
 from zerohop.client.mounts import MountedObjects
@@ -56,6 +57,7 @@ class ClusterClient:
         address: str,
         heartbeat: bool,
         descriptor_cache_bytes: int,
+        known_objects_bytes: int,
         admin_address: str = "",
     ) -> None:
         self._master = master
@@ -71,6 +73,7 @@ class ClusterClient:
         self.workers = workers
         self.writer = ContentWriters(workers)
         self.mounts = MountedObjects(workers)
+        self.known = KnownObjects(known_objects_bytes if heartbeat else 0)
         self._mounted = MountedCalls(self.mounts, master.call)
         self.blocks = BlockSource(workers, max_bytes=descriptor_cache_bytes)
 
@@ -86,6 +89,7 @@ class ClusterClient:
         heartbeat: bool = True,
         timeout_s: float = 10.0,
         descriptor_cache_bytes: int = DESCRIPTOR_CACHE_BYTES,
+        known_objects_bytes: int = 0,
         own_host_id: str = "",
         admin_address: str = "",
     ) -> Self:
@@ -94,7 +98,8 @@ class ClusterClient:
         `name` appears in reports, as do `address` (where a proxy serves) and `admin_address`. `heartbeat=False` is
         for a client that holds no read open for long: it takes the view when it needs it, and the reports do not
         show it.
-        `descriptor_cache_bytes` bounds the blocks whose descriptors are kept. `own_host_id` is the host that this
+        `descriptor_cache_bytes` bounds the blocks whose descriptors are kept, `known_objects_bytes` what lookups
+        answered and is kept of it. `own_host_id` is the host that this
         process counts as, where that is configured.
         Raises PeerUnavailable, IncompatiblePeer, PeerRejected, ConfigError.
         """
@@ -109,6 +114,7 @@ class ClusterClient:
             address=address,
             heartbeat=heartbeat,
             descriptor_cache_bytes=descriptor_cache_bytes,
+            known_objects_bytes=known_objects_bytes,
             admin_address=admin_address,
         )
         try:
@@ -170,6 +176,7 @@ class ClusterClient:
         self._view = view
         self.view_taken_s = time.monotonic()
         self.workers.update(view.workers)
+        self.known.follow(view.board_path, view.board_token)
 
     async def _beat(self) -> None:
         reachable = True
@@ -196,6 +203,7 @@ class ClusterClient:
             self._beating = None
             with contextlib.suppress(ZerohopError):  # not heard, it counts as lost in some seconds
                 await self._master.call(ProxyGoodbye(proxy_id=self._identity), timeout_s=_GOODBYE_S)
+        self.known.close()
         await self.blocks.close()
         await self.workers.close()
         await self._master.close()

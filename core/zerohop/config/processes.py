@@ -300,6 +300,13 @@ class ProxyConfig(ProcessConfig, frozen=True, kw_only=True):
     fd_cache_bytes: Annotated[
         int, Setting("Bytes of blocks whose descriptors one proxy process may keep.", Kind.SIZE)
     ] = 256 * _MIB
+    known_objects_bytes: Annotated[
+        int,
+        Setting(
+            "Bytes of records and small objects that one proxy process on the master's host may keep; 0: none.",
+            Kind.SIZE,
+        ),
+    ] = 64 * _MIB
     drain_s: Annotated[
         float, Setting("Time that requests in flight get to finish when the proxy is stopped.", Kind.DURATION)
     ] = 10.0

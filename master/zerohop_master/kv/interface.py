@@ -16,6 +16,8 @@ from typing import Protocol
 
 import msgspec
 
+from zerohop.rpc.change_board import Stamps
+
 __all__ = [
     "Commit",
     "Condition",
@@ -146,6 +148,13 @@ class KeyValueStore(Protocol):
         `key[: end of the first delimiter after prefix]`; the engine then seeks beyond that group. So the cost is
         the number of groups, never of keys. To go on after a page, pass `last.name` and a zero byte after a row,
         and `next_prefix(last.name)` after a common prefix.
+        """
+        ...
+
+    def stamps(self, keys: Sequence[bytes]) -> Stamps:
+        """By which a cache on this host sees that the rows of `keys`, read in this turn of the loop, still stand.
+
+        () when it could not: a commit is about to change one of them, or the engine has no change board.
         """
         ...
 

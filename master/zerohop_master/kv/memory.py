@@ -11,6 +11,7 @@ import msgspec
 from sortedcontainers import SortedDict
 
 from zerohop.errors import Conflict, StoreFailed
+from zerohop.rpc.change_board import Stamps
 from zerohop_master.kv.groups import collect_groups
 from zerohop_master.kv.interface import Commit, Condition, Group, KvCounters, Lease, Row, RowIs
 from zerohop_master.kv.leases import take_lease
@@ -50,6 +51,11 @@ class MemoryStore:
         rows = [self._rows.get(key) for key in keys]
         self.counters.rows_read += sum(row is not None for row in rows)
         return rows
+
+    def stamps(self, keys: Sequence[bytes]) -> Stamps:
+        """See `KeyValueStore.stamps`: there is no board."""
+        del keys
+        return ()
 
     async def scan(
         self,

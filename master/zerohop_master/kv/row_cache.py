@@ -64,6 +64,10 @@ class RowCache:
             if commits:
                 in_flight[key] = commits
 
+    def is_changing(self, key: bytes) -> bool:
+        """Whether a commit in flight writes it."""
+        return key in self._in_flight
+
     def check_invariants(self) -> None:
         """For tests."""
         assert self._size_bytes == sum(_size_bytes(row) for row in self._rows.values())

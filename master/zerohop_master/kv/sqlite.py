@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from zerohop.errors import Conflict, Overloaded, StoreFailed
+from zerohop.rpc.change_board import ChangeBoard, Stamps
 from zerohop_master.kv.groups import collect_groups
 from zerohop_master.kv.interface import Commit, Group, KvCounters, Lease, Row
 from zerohop_master.kv.leases import end_leases, take_lease
@@ -49,8 +50,16 @@ class SqliteStore:
     may still happen.
     """
 
-    def __init__(self, database: Database, *, now: Callable[[], float], wal_limit_bytes: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now: Callable[[], float],
+        wal_limit_bytes: int,
+        board: ChangeBoard | None,
+    ) -> None:
         self.counters = KvCounters()
+        self.board = board
         self._path = database.path
         self._reader = database.reader
         self._lookups = database.reader.cursor()
@@ -79,13 +88,18 @@ class SqliteStore:
         *,
         now: Callable[[], float] = time.time,
         wal_limit_bytes: int = _WAL_LIMIT_BYTES,
+        watched: bytes = b"",
     ) -> SqliteStore:
         """Opens the database file `path` in an existing folder, or creates it.
 
+        `watched`: first bytes of the keys for which `stamps` are given, from a change board beside the database.
         Raises `DataFolderInUse`, `FormatTooNew`, or `StoreFailed` where it is no database of ours or unreadable.
         """
         database = await asyncio.to_thread(open_database, path)
-        store = cls(database, now=now, wal_limit_bytes=wal_limit_bytes)
+        board = (
+            await asyncio.to_thread(_board, path, watched) if watched else None
+        )  # the lock on the file is ours
+        store = cls(database, now=now, wal_limit_bytes=wal_limit_bytes, board=board)
         try:
             await end_leases(store)  # their holders are gone: the lock on the file is ours
         except StoreFailed as error:
@@ -110,6 +124,12 @@ class SqliteStore:
                 raise _unreadable(error) from error
         self.counters.rows_read += len(rows) - rows.count(None)
         return rows
+
+    def stamps(self, keys: Sequence[bytes]) -> Stamps:
+        """See `KeyValueStore.stamps`."""
+        if self.board is None or any(map(self._cache.is_changing, keys)):
+            return ()
+        return self.board.stamps(keys)
 
     async def scan(
         self,
@@ -174,6 +194,8 @@ class SqliteStore:
         self._pending_commits += 1
         self._pending_bytes += size_bytes
         self._cache.begin(keys)
+        if self.board is not None:
+            self.board.changes(keys)
         if not self._gathered:
             self._loop.call_soon(self._hand_over)
         self._gathered.append(submission)
@@ -212,6 +234,8 @@ class SqliteStore:
         self._watches.close()
         self._reader.close()
         await asyncio.to_thread(self._writer.close)
+        if self.board is not None:
+            self.board.close()
         os.close(self._lock_fd)
 
     def _check_open(self) -> None:
@@ -263,6 +287,8 @@ class SqliteStore:
             self._pending_bytes -= submission.size_bytes
             future = submission.future
             self._cache.end(submission.keys)
+            if self.board is not None:
+                self.board.changes(submission.keys)  # before anybody is told
             if isinstance(outcome, int):
                 self.counters.commits += 1
                 self._watches.touched(submission.keys)
@@ -272,6 +298,15 @@ class SqliteStore:
                 self.counters.conflicts += isinstance(outcome, Conflict)
                 if not future.done():
                     future.set_exception(outcome)
+
+
+def _board(path: Path, watched: bytes) -> ChangeBoard | None:
+    """The change board beside the database; without one, caches ask at each read."""
+    try:
+        return ChangeBoard.open(path.absolute().with_suffix(".board"), families=watched)
+    except OSError as error:
+        _log.warning("no change board, so proxies ask the master at each read: %s", error)
+        return None
 
 
 def _unreadable(error: sqlite3.Error) -> StoreFailed:

@@ -103,6 +103,9 @@ class ClusterView(Record, frozen=True):
     worker_count: int = 0
     # Bytes of the whole cluster's cache that a mount may take, by id of the mounts that have such a quota.
     mount_quotas: dict[bytes, int] = msgspec.field(default_factory=dict)
+    # The master's change board, for those who find it at this path of their host; "" for none.
+    board_path: str = ""
+    board_token: bytes = b""
 
 
 class ProxyHeartbeat(Request[ClusterView], tag="proxy_heartbeat", kw_only=True):

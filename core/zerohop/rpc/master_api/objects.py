@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from zerohop.model import Caller, ObjectRecord, Record, Segment
+from zerohop.rpc.change_board import Stamps
 from zerohop.rpc.message import Request
 
 __all__ = [
@@ -56,6 +57,9 @@ class ObjectResult(Record, frozen=True):
     persist_now: bool = False
     # Of a lookup in a mounted bucket: the bytes that are to be read are on their way from the origin, because of it.
     fetched: bool = False
+    # By which the answer may be kept on the master's host, and until when (0: for as long as they stand).
+    stamps: Stamps = ()
+    valid_until_ms: int = 0
 
 
 class LookupObject(Request[ObjectResult], tag="lookup_object", kw_only=True):
@@ -73,6 +77,8 @@ class LookupObject(Request[ObjectResult], tag="lookup_object", kw_only=True):
     # What is going to be read, for the owner of a mounted key that is not known yet: see `ResolveMounted`.
     read_offset: int = 0
     read_bytes: int = 0
+    # Whether the caller sees the master's change board, and wants stamps to keep the answer by.
+    stamped: bool = False
 
 
 class ManifestPage(Record, frozen=True):
