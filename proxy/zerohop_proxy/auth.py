@@ -21,7 +21,7 @@ from zerohop_proxy.payload import VerifiedPayload
 from zerohop_proxy.raw_request import RawRequest
 from zerohop_proxy.s3_errors import S3Error
 from zerohop_proxy.signature_v4 import SignedV4
-from zerohop_proxy.verified_urls import Known, UrlKey, VerifiedUrls, url_key
+from zerohop_proxy.verified_urls import Known, UrlKey, VerifiedUrl, VerifiedUrls, url_key
 
 __all__ = ["Authenticator", "Identity"]
 
@@ -118,15 +118,32 @@ class Authenticator:
         url = self._urls.find(key)
         if url is None:
             return None
+        now = self._clock.now_s()
+        caller = self._caller_of(url, now)
+        return None if caller is None else Identity(caller, url.payload, url.claim, now)
+
+    def url_of(self, raw: RawRequest, virtual_bucket: str) -> VerifiedUrl | None:
+        """The URL by which the request was verified just now; None for one that was accepted otherwise."""
+        key = url_key(raw, virtual_bucket)
+        return None if key is None else self._urls.find(key)
+
+    def caller_of(self, url: VerifiedUrl) -> Caller | None:
+        """Who comes with a URL that was verified before; None when it has to be judged anew."""
+        try:
+            return self._caller_of(url, self._clock.now_s())
+        except S3Error:
+            return None
+
+    def _caller_of(self, url: VerifiedUrl, now: float) -> Caller | None:
+        """Raises S3Error: AccessDenied for one that is over."""
         known = self._known.get(url.claim.access_key)
         if known is not url.known or known.caller.generation < self._cluster.view.users_generation:
             return None  # the secret may be another one, or the user gone
-        now = self._clock.now_s()
         url.claim.check_time(now)
         if _is_over(known.credential, now):
             return None
         self._known.move_to_end(url.claim.access_key)
-        return Identity(known.caller, url.payload, url.claim, now)
+        return known.caller
 
     async def renew(self, identity: Identity) -> Caller:
         """The caller after the master said StaleUsers: fetched and verified anew, as of when the request came."""

@@ -28,6 +28,11 @@ class FairShare:
         """What all hold together."""
         return self._total
 
+    @property
+    def is_plenty(self) -> bool:
+        """Whether any client may hold one more now."""
+        return self._total < self._open_limit
+
     def take(self, client: str, amount: int = 1) -> bool:
         """Whether `client` may hold `amount` more; if so, it does."""
         held = self._held.get(client, 0)

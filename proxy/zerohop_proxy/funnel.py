@@ -7,26 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from typing import Final
 
 from aiohttp import web
 
 from zerohop.errors import ZerohopError
 from zerohop_proxy import xml_out
-from zerohop_proxy.access_log import AccessLog, AccessRecord
+from zerohop_proxy.access_log import AccessLog
+from zerohop_proxy.accounts import Accounts
 from zerohop_proxy.admission import Admission
 from zerohop_proxy.answer import XML, Answer, HeadWriter
 from zerohop_proxy.auth import Identity
 from zerohop_proxy.buckets import EXPECTED_OWNER, check_expected_owner
 from zerohop_proxy.handlers import handler_of
+from zerohop_proxy.hot_reads import HotReads
 from zerohop_proxy.http_request import HttpRequest
 from zerohop_proxy.progress import Progress
 from zerohop_proxy.raw_request import RawRequest
 from zerohop_proxy.refused_headers import check_headers
 from zerohop_proxy.request import S3Request, Services
 from zerohop_proxy.request_framing import check_framing
-from zerohop_proxy.request_numbers import NO_OPERATION, RequestNumbers
+from zerohop_proxy.request_numbers import RequestNumbers
 from zerohop_proxy.responder import Responder
 from zerohop_proxy.routing import Route, route
 from zerohop_proxy.s3_errors import S3Error, from_domain_error
@@ -34,7 +35,6 @@ from zerohop_proxy.s3_errors import S3Error, from_domain_error
 __all__ = ["PREFIX", "Funnel"]
 
 _log = logging.getLogger(__name__)
-_slow_log = logging.getLogger("zerohop.slow")
 
 PREFIX: Final = "/api/v1/s3"
 
@@ -54,20 +54,31 @@ class Funnel:
         domains: tuple[str, ...] = (),
     ) -> None:
         """`domains` (lower case) are those below which a Host names a bucket. `slow_request_s` 0: none is slow."""
-        self.numbers = RequestNumbers()
-        self._slow_s = slow_request_s or math.inf
+        self.accounts = Accounts(services.clock, access_log=access_log, slow_request_s=slow_request_s)
         self._domains = domains
         self._services = services
         self.heads = HeadWriter(services.clock)
         self._admission = admission
         self._min_progress_timeout_s = min_progress_timeout_s
         self._min_progress_bytes = min_progress_bytes
-        self._access_log = access_log
         self._clock = services.clock
+        self.hot_reads = HotReads(
+            services,
+            heads=self.heads,
+            admission=admission,
+            accounts=self.accounts,
+            prefix=PREFIX,
+            domains=domains,
+        )
         self._idle = asyncio.Event()
         self._idle.set()
         # The connections that work on a request; as many as requests, since a connection works on one at a time.
         self._busy: set[object] = set()
+
+    @property
+    def numbers(self) -> RequestNumbers:
+        """What is counted of the requests that have ended."""
+        return self.accounts.numbers
 
     @property
     def busy(self) -> frozenset[object]:
@@ -84,6 +95,10 @@ class Funnel:
         """What requests hold in memory of bodies, both ways."""
         return self._admission.buffers.total
 
+    def new_progress(self) -> Progress:
+        """The pace that is asked of a client for one request."""
+        return Progress(self._min_progress_timeout_s, self._min_progress_bytes)
+
     def begin_drain(self) -> None:
         """From now on, every answer closes its connection."""
         self.heads.is_closing = True
@@ -94,7 +109,7 @@ class Funnel:
 
     async def handle(self, http: HttpRequest) -> bool:
         """Answers, whatever happens; returns whether the connection goes on."""
-        progress = Progress(self._min_progress_timeout_s, self._min_progress_bytes)
+        progress = self.new_progress()
         ticket = self._admission.enter(http.remote)
         out = Responder(http, self.heads, progress, ticket)
         connection = http.connection
@@ -111,7 +126,7 @@ class Funnel:
             self._busy.discard(connection)
             if not self._busy:
                 self._idle.set()
-            self._note(http, out, started_s)
+            self.accounts.ended(http, out, started_s)
         return out.keep_alive
 
     async def _answer(self, http: HttpRequest, out: Responder) -> None:
@@ -165,63 +180,6 @@ class Funnel:
             await out.send(Answer(error.status, [XML, *error.headers.items()], document))
         except OSError:
             out.abort()
-
-    def _note(self, http: HttpRequest, out: Responder, started_s: float) -> None:
-        """Counts a request that has ended, and logs it. On the way of every request: additions only, as a rule."""
-        total_s = self._clock.monotonic_s() - started_s
-        numbers = self.numbers[NO_OPERATION if out.where is None else out.where.operation._value_]
-        numbers.ended(out.status, total_s, out.first_byte_s - started_s)
-        numbers.bytes_in += http.content.total_bytes
-        numbers.bytes_out += out.sent_bytes
-        if out.source:
-            self.numbers.sources[out.source] += 1
-        if total_s >= self._slow_s:
-            self.numbers.slow += 1
-            _slow_log.warning("slow request", extra=self._record(http, out, started_s, total_s).text_facts())
-        if self._access_log is not None:
-            self._access_log.write(self._record(http, out, started_s, total_s))
-
-    def _record(self, http: HttpRequest, out: Responder, started_s: float, total_s: float) -> AccessRecord:
-        where = out.where
-        return AccessRecord(
-            time_s=self._clock.now_s(),
-            request=out.request_id,
-            remote=http.remote,
-            operation=NO_OPERATION if where is None else where.operation.value,
-            bucket="" if where is None else where.bucket,
-            key="" if where is None else where.key,
-            status=out.status,
-            error=out.error_code,
-            bytes_in=http.content.total_bytes,
-            bytes_out=out.sent_bytes,
-            first_byte_s=out.first_byte_s - started_s if out.started else 0.0,
-            total_s=total_s,
-            source=out.source,
-            user=out.user,
-        )
-
-    def note_unparsed(self, remote: str, request_id: str, error: S3Error) -> None:
-        """A request that could not be parsed was refused before it came here."""
-        numbers = self.numbers[NO_OPERATION]
-        numbers.ended(error.status, 0.0, 0.0)
-        if self._access_log is not None:
-            record = AccessRecord(
-                time_s=self._clock.now_s(),
-                request=request_id,
-                remote=remote,
-                operation=NO_OPERATION,
-                bucket="",
-                key="",
-                status=error.status,
-                error=error.code,
-                bytes_in=0,
-                bytes_out=0,
-                first_byte_s=0.0,
-                total_s=0.0,
-                source="",
-                user="",
-            )
-            self._access_log.write(record)
 
 
 def _check_framing(http: HttpRequest, raw: RawRequest, out: Responder) -> None:

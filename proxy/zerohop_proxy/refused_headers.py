@@ -13,7 +13,7 @@ from typing import Final
 from zerohop_proxy.operation import Operation
 from zerohop_proxy.s3_errors import S3Error
 
-__all__ = ["check_headers"]
+__all__ = ["check_headers", "is_refusable"]
 
 # Mapped to the values (lower case) that ask for what we do anyway.
 _UNSUPPORTED: Final[dict[str, frozenset[str]]] = {
@@ -65,6 +65,11 @@ def check_headers(operation: Operation, headers: Mapping[str, str]) -> None:
         if operation in _READS and name.startswith(_ENCRYPTION):
             raise _encryption_of_a_read(name, headers[name])
         raise S3Error("NotImplemented", Header=name)
+
+
+def is_refusable(name: str) -> bool:
+    """Whether there are values of the header that `check_headers` refuses."""
+    return _harmless_values(name) is not None
 
 
 @lru_cache(maxsize=512)  # every request asks this of every header, and clients send few names

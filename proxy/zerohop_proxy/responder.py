@@ -10,7 +10,7 @@ from aiohttp import web
 from zerohop_proxy.admission import Ticket
 from zerohop_proxy.answer import Answer, Headers, HeadWriter
 from zerohop_proxy.http_request import HttpRequest
-from zerohop_proxy.progress import ClientStalled, Progress
+from zerohop_proxy.progress import Progress
 from zerohop_proxy.routing import Route
 from zerohop_proxy.s3_errors import S3Error
 
@@ -158,17 +158,7 @@ class Responder:
 
     async def drain(self) -> None:
         """Until the transport's buffer has room. Raises ClientStalled for a client that takes too little of it."""
-        left = self.transport.get_write_buffer_size()
-        while True:
-            before = left
-            try:
-                await self.progress.during(self.http.connection.drained())
-            except ClientStalled:
-                left = self.transport.get_write_buffer_size()
-                if not self.progress.excuses(before - left):
-                    raise
-            else:
-                return
+        await self.http.connection.drain(self.progress)
 
     def abort(self) -> None:
         """Cut the connection: what the client has is not the whole."""

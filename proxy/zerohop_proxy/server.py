@@ -51,8 +51,10 @@ class S3Server:
         self._http.header_timeout_s = header_timeout_s
         self._http.open_links = set()
         self._http.no_links = asyncio.Event()
-        self._http.note_unparsed = funnel.note_unparsed
+        self._http.note_unparsed = funnel.accounts.unparsed
         self._http.heads = funnel.heads
+        self._http.hot_reads = funnel.hot_reads
+        self._http.new_progress = funnel.new_progress
         self._listener: asyncio.Server | TlsListener | None = None
 
     @property
