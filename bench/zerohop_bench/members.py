@@ -61,7 +61,7 @@ def _compared(stage: Stage, two: Zerohop, one: Zerohop) -> tuple[Figure, ...]:
         targets = [server.target("GET", f"small-{number}") for number in range(stage.plan.small_objects)]
         return Entrant(who, server, run_presigned(stage, server, targets))
 
-    return stage.rounds([reader(OURS, two), reader(ONE_PROXY, one)])
+    return stage.rounds([reader(OURS, two), reader(ONE_PROXY, one)], hot=True)
 
 
 def _hop(stage: Stage) -> list[hop.Cell]:

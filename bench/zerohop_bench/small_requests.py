@@ -41,18 +41,18 @@ _SHARES: Final = {"GET": 70, "HEAD": 10, "PUT": 15, "LIST": 5}
 def presigned_gets(stage: Stage) -> tuple[Figure, ...]:
     """4 KiB GET by presigned URLs, all objects in turn over 32 connections."""
     servers = stage.servers(Nginx, SeaweedFs, Minio, Moto)
-    return stage.rounds(_readers(stage, servers, "small", stage.plan.small_objects))
+    return stage.rounds(_readers(stage, servers, "small", stage.plan.small_objects), hot=True)
 
 
 def block_gets(stage: Stage) -> tuple[Figure, ...]:
     """The same of objects of 64 KiB."""
-    return stage.rounds(_readers(stage, stage.all_servers(), "block", stage.plan.block_objects))
+    return stage.rounds(_readers(stage, stage.all_servers(), "block", stage.plan.block_objects), hot=True)
 
 
 def header_signed_gets(stage: Stage) -> tuple[Figure, ...]:
     """4 KiB GET with the signature in the header, as SDKs send them."""
     servers = stage.servers(SeaweedFs, Minio)
-    return stage.rounds([_by_ours(stage, name, server, "GET") for name, server in servers.items()])
+    return stage.rounds([_by_ours(stage, name, server, "GET") for name, server in servers.items()], hot=True)
 
 
 def heads(stage: Stage) -> tuple[Figure, ...]:
@@ -60,7 +60,7 @@ def heads(stage: Stage) -> tuple[Figure, ...]:
     servers = stage.servers(SeaweedFs, Minio)
     entrants = [_by_ours(stage, name, server, "HEAD") for name, server in servers.items()]
     entrants.insert(1, _by_ours(stage, GET_BY_OURS, stage.ours, "GET"))
-    return stage.rounds(entrants)
+    return stage.rounds(entrants, hot=True)
 
 
 def puts(stage: Stage) -> tuple[Figure, ...]:

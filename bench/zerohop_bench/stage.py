@@ -231,15 +231,21 @@ class Stage:
         return found if weed is None else [*found, (SYNCED, weed, SeaweedFs.synced_bucket)]
 
     def rounds(
-        self, entrants: Sequence[Entrant], *, unit_size: int = 1, rounds: int | None = None
+        self,
+        entrants: Sequence[Entrant],
+        *,
+        unit_size: int = 1,
+        rounds: int | None = None,
+        hot: bool = False,
     ) -> tuple[Figure, ...]:
         """What each reaches, a figure each; processor time is given for `unit_size` units of work.
 
-        A peer that fails is left out with a remark. Raises LoadFailed when the first entrant does.
+        `hot`: each has a turn before the first round, since what was never read is not what is measured. A peer that
+        fails is left out with a remark. Raises LoadFailed when the first entrant does.
         """
         values: dict[str, list[float]] = {entrant.who: [] for entrant in entrants}
         costs: dict[str, list[float]] = {entrant.who: [] for entrant in entrants}
-        for number in range(rounds or self.plan.rounds):
+        for number in range(-1 if hot else 0, rounds or self.plan.rounds):
             for entrant in entrants if number % 2 == 0 else reversed(entrants):
                 if entrant.who not in values:
                     continue
@@ -250,7 +256,8 @@ class Stage:
                         raise
                     del values[entrant.who]
                     self.remarks.append(f"{entrant.who} fell out: {failure(error)}")
-                else:
+                    continue
+                if number >= 0:
                     values[entrant.who].append(rate)
                     costs[entrant.who].append(cpu_us)
         return tuple(Figure(who, tuple(found), tuple(costs[who])) for who, found in values.items())
