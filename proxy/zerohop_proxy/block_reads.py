@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import Executor
 from contextlib import aclosing
 from typing import Final, NamedTuple, cast
@@ -52,8 +52,8 @@ async def open_spans(
 
     The block is the iterator's: use it before the next step. Close it (`aclosing`) when left early.
     """
-    async with aclosing(_spans(cluster, found, start, stop)) as spans:
-        opening = _Opening(cluster, spans, policy)
+    async with aclosing(object_pieces(cluster, found, start, stop)) as held_pieces:
+        opening = _Opening(cluster, held_pieces, policy)
         try:
             while (opened := await opening.next()) is not None:
                 try:
@@ -72,12 +72,14 @@ class _Opening:
     """The blocks of one read, opened ahead of it. Those of a mounted object that are not cached are put together."""
 
     def __init__(
-        self, cluster: ClusterClient, spans: AsyncGenerator[_Step, None], policy: ReadPolicy
+        self, cluster: ClusterClient, held_pieces: AsyncGenerator[HeldPiece, None], policy: ReadPolicy
     ) -> None:
         self._cluster = cluster
-        self._spans = spans
+        self._held_pieces = held_pieces
         self._policy = policy
-        self._ahead: deque[asyncio.Task[OpenSpan]] = deque()
+        self._held: HeldPiece | None = None
+        self._spans: Iterator[BlockSpan] = iter(())  # of the piece, what was not taken yet
+        self._ahead: deque[OpenSpan | asyncio.Task[OpenSpan]] = deque()
         self._ended = False
 
     async def next(self) -> OpenSpan | None:
@@ -86,23 +88,44 @@ class _Opening:
             self._open(step)
         if not self._ahead:
             return None
-        opened = await self._take()
+        opened = await self._first()
+        del self._ahead[0]
         if opened.block is None and opened.held.origin is not None:
             return await self._lengthened(opened)
         return opened
 
     async def _step(self) -> _Step | None:
-        step = None if self._ended else await anext(self._spans, None)
-        self._ended = step is None
-        return step
+        while not self._ended:
+            span = next(self._spans, None)
+            if span is not None:
+                assert self._held is not None
+                return self._held, span
+            self._held = await anext(self._held_pieces, None)
+            self._ended = self._held is None
+            if self._held is not None:
+                self._spans = block_spans(self._held.piece)
+        return None
 
     def _open(self, step: _Step) -> None:
-        self._ahead.append(asyncio.create_task(_open(self._cluster, *step, self._policy)))
+        """What is at hand, or cannot be opened, needs no task: 3 us a block that were 7."""
+        held, span = step
+        block = self._cluster.blocks.cached(held.piece.content, span.block)
+        if block is not None or self._is_relayed(step):
+            self._ahead.append(OpenSpan(held, span, block))
+        else:
+            self._ahead.append(asyncio.create_task(_open(self._cluster, held, span)))
 
-    async def _take(self) -> OpenSpan:
-        opened = await self._ahead[0]
-        del self._ahead[0]
-        return opened
+    def _is_relayed(self, step: _Step) -> bool:
+        """Whether no worker is going to pass a descriptor, whatever it has cached."""
+        held, span = step
+        return self._policy is ReadPolicy.NO_CACHE or not self._cluster.blocks.can_open(
+            held.piece.content, span.block, held.holders
+        )
+
+    async def _first(self) -> OpenSpan:
+        """The first one ahead. It stays there, so that it is let go of when this is cancelled."""
+        first = self._ahead[0]
+        return first if isinstance(first, OpenSpan) else await first
 
     async def _lengthened(self, opened: OpenSpan) -> OpenSpan:
         """With the blocks after it that are not cached either: one stream for all spares a pause before each. When
@@ -111,7 +134,7 @@ class _Opening:
         held, (first, offset, size) = opened[:2]
         stop = (first // _MAX_RELAYED_BLOCKS + 1) * _MAX_RELAYED_BLOCKS
         while self._ahead:
-            following = await self._ahead[0]
+            following = await self._first()
             if following.block is not None or following.held is not held or following.span.block >= stop:
                 return OpenSpan(held, BlockSpan(first, offset, size), None)
             del self._ahead[0]
@@ -125,30 +148,21 @@ class _Opening:
 
     async def close(self) -> None:
         """Lets go of what was opened ahead."""
-        for task in self._ahead:
+        tasks = [ahead for ahead in self._ahead if isinstance(ahead, asyncio.Task)]
+        for task in tasks:
             task.cancel()
-        for outcome in await asyncio.gather(*self._ahead, return_exceptions=True):
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for outcome in (*self._ahead, *outcomes):
             if isinstance(outcome, OpenSpan) and outcome.block is not None:
                 outcome.block.release()
 
 
-async def _spans(
-    cluster: ClusterClient, found: ObjectResult, start: int, stop: int
-) -> AsyncGenerator[tuple[HeldPiece, BlockSpan], None]:
-    async with aclosing(object_pieces(cluster, found, start, stop)) as held_pieces:
-        async for held in held_pieces:
-            for span in block_spans(held[0]):
-                yield held, span
-
-
-async def _open(cluster: ClusterClient, held: HeldPiece, span: BlockSpan, policy: ReadPolicy) -> OpenSpan:
+async def _open(cluster: ClusterClient, held: HeldPiece, span: BlockSpan) -> OpenSpan:
     piece, holders, _ = held
-    block = cluster.blocks.cached(piece.content, span.block)
-    if block is None and policy is not ReadPolicy.NO_CACHE:
-        last = (piece.offset + piece.size - 1) >> piece.content[15]
-        block = await cluster.blocks.open(
-            piece.content, piece.length, span.block, count=last - span.block + 1, holders=holders
-        )
+    last = (piece.offset + piece.size - 1) >> piece.content[15]
+    block = await cluster.blocks.open(
+        piece.content, piece.length, span.block, count=last - span.block + 1, holders=holders
+    )
     return OpenSpan(held, span, block)
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 
-from zerohop.rpc.master_api import ListEntry, ListObjects, ListObjectVersions, ObjectPage
+from zerohop.rpc.master_api import ListObjects, ListObjectVersions, ObjectPage
 from zerohop_proxy.answer import Answer
 from zerohop_proxy.params import parse_list_objects, parse_list_objects_v2, parse_list_versions
 from zerohop_proxy.request import S3Request
 from zerohop_proxy.s3_errors import S3Error
 from zerohop_proxy.xml_listings import (
-    ObjectEntry,
     ObjectsPage,
-    VersionEntry,
     VersionsPage,
     list_bucket_result,
     list_bucket_result_v2,
@@ -107,8 +105,9 @@ async def list_object_versions(request: S3Request) -> Answer:
         version_id_marker=params.version_id_marker,
         next_key_marker="" if is_empty else page.next_key,
         next_version_id_marker="" if is_empty else page.next_version_id,
-        versions=() if is_empty else [_version(entry, owner) for entry in page.entries],
+        versions=() if is_empty else page.entries,
         common_prefixes=() if is_empty else page.prefixes,
+        owner=owner,
     )
     return Answer.xml(list_versions_result(shown))
 
@@ -149,42 +148,10 @@ def _shown(
         max_keys=max_keys,
         url_encoding=url_encoding,
         is_truncated=bool(page.next_name),
-        objects=[_object(entry, owner) for entry in page.entries],
+        objects=page.entries,
         common_prefixes=page.prefixes,
-    )
-
-
-def _object(entry: ListEntry, owner: Owner | None) -> ObjectEntry:
-    return ObjectEntry(
-        entry.key,
-        entry.modified_ms,
-        entry.etag,
-        entry.size_bytes,
-        entry.storage_class,
-        owner,
-        _checksum_algorithm(entry),
-        entry.checksum_type,
-    )
-
-
-def _version(entry: ListEntry, owner: Owner) -> VersionEntry:
-    return VersionEntry(
-        key=entry.key,
-        version_id=entry.version_id or "null",
-        is_latest=entry.latest,
-        modified_ms=entry.modified_ms,
-        is_delete_marker=entry.delete_marker,
-        etag=entry.etag,
-        size_bytes=entry.size_bytes,
-        storage_class=entry.storage_class,
         owner=owner,
-        checksum_algorithm=_checksum_algorithm(entry),
-        checksum_type=entry.checksum_type,
     )
-
-
-def _checksum_algorithm(entry: ListEntry) -> str:
-    return entry.checksum_algorithms[0].upper() if entry.checksum_algorithms else ""
 
 
 def _encode_token(name: str) -> str:

@@ -7,7 +7,7 @@ import time
 from functools import lru_cache
 from urllib.parse import quote
 
-__all__ = ["escape", "timestamp", "url_encoded"]
+__all__ = ["escape", "is_plain", "timestamp", "url_encoded"]
 
 # Everything that XML text cannot carry as it is. Control characters have no form at all in XML 1.0; S3 writes
 # them as numeric references (`&#x1;`), which parsers of real SDKs that are lenient accept and strict ones refuse.
@@ -16,6 +16,11 @@ __all__ = ["escape", "timestamp", "url_encoded"]
 # \r, \n and \t are legal, but a parser turns a bare \r into \n, so they are references too.
 _SPECIAL = re.compile('[&<>"\x00-\x1f\x7f\ufffe\uffff]')
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+
+
+def is_plain(text: str) -> bool:
+    """Whether XML can carry `text` as it is."""
+    return _SPECIAL.search(text) is None
 
 
 def escape(text: str) -> str:
@@ -37,9 +42,9 @@ def url_encoded(text: str) -> str:
 
 @lru_cache(maxsize=1024)  # objects written together share their second
 def _second(epoch_s: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(epoch_s))
+    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(epoch_s))
 
 
 def timestamp(epoch_ms: int) -> str:
     """`2019-06-18T14:26:05.000Z`: whole seconds, as S3 has it, so that a listing and Last-Modified agree."""
-    return f"{_second(epoch_ms // 1000)}.000Z"
+    return _second(epoch_ms // 1000)

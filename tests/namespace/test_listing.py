@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.namespace.harness import Harness
 from tests.namespace.seeding import seed_objects
 
+from zerohop.errors import FormatTooNew
 from zerohop.model import ANONYMOUS, ObjectRecord
 from zerohop.rpc import master_api as m
 from zerohop_master import listing
@@ -165,3 +166,12 @@ def test_a_listing_reads_the_fields_of_objects_where_they_stand() -> None:
         "STANDARD",
         False,
     )
+
+
+def test_rows_of_a_page_are_decoded_as_each_alone() -> None:
+    records = [ObjectRecord(key=f"{n}", size_bytes=n, etag="e" * n, modified_ms=n) for n in range(3)]
+    values = [OBJECT.encode(record) for record in records]
+    for count in range(4):
+        assert LISTED_OBJECT.decode_all(values[:count]) == [LISTED_OBJECT.decode(v) for v in values[:count]]
+    with pytest.raises(FormatTooNew, match="format 2"):
+        LISTED_OBJECT.decode_all([*values, b"\x02" + values[0][1:]])

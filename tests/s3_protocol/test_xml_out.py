@@ -11,15 +11,14 @@ from botocore.parsers import create_parser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zerohop.rpc.master_api import ListEntry
 from zerohop_proxy import xml_listings, xml_out
 from zerohop_proxy.xml_listings import (
-    ObjectEntry,
     ObjectsPage,
     PartEntry,
     PartsPage,
     UploadEntry,
     UploadsPage,
-    VersionEntry,
     VersionsPage,
 )
 from zerohop_proxy.xml_out import BucketEntry, Deleted, DeleteError, Owner
@@ -41,8 +40,8 @@ def read(operation: str, body: bytes, status: int = 200) -> dict[str, Any]:
 def page(
     keys: list[str], *, url: bool = False, prefixes: list[str] | None = None, prefix: str = ""
 ) -> ObjectsPage:
-    entries = [ObjectEntry(key, AT, "e" * 32, 5, owner=OWNER) for key in keys]
-    return ObjectsPage("bucket", prefix, "/", 1000, url, True, entries, prefixes or [])
+    entries = [ListEntry(key=key, modified_ms=AT, etag="e" * 32, size_bytes=5) for key in keys]
+    return ObjectsPage("bucket", prefix, "/", 1000, url, True, entries, prefixes or [], OWNER)
 
 
 XML_TEXT = st.text(
@@ -108,14 +107,22 @@ def test_v1_listing_and_the_dialect() -> None:
 
 
 def test_versions() -> None:
-    versions = [VersionEntry("k", "null", True, AT, etag="e", size_bytes=1, owner=OWNER),
-                VersionEntry("d", "v", False, AT, is_delete_marker=True)]  # fmt: skip
-    shown = VersionsPage("bucket", "", "", 1000, False, True, "a", "", "k", "null", versions, ["p/"])
+    versions = [
+        ListEntry(key="k", modified_ms=AT, etag="e", size_bytes=1),
+        ListEntry(
+            key="d", version_id="v", latest=False, modified_ms=AT, delete_marker=True, etag="", size_bytes=0
+        ),
+    ]
+    shown = VersionsPage("bucket", "", "", 1000, False, True, "a", "", "k", "null", versions, ["p/"], OWNER)
     parsed = read("ListObjectVersions", xml_listings.list_versions_result(shown))
     assert parsed["Versions"][0]["VersionId"] == "null"
     assert parsed["DeleteMarkers"][0] == {
-        "Key": "d", "VersionId": "v", "IsLatest": False, "LastModified": parsed["Versions"][0]["LastModified"]
-    }  # fmt: skip
+        "Key": "d",
+        "VersionId": "v",
+        "IsLatest": False,
+        "LastModified": parsed["Versions"][0]["LastModified"],
+        "Owner": {"ID": OWNER.id, "DisplayName": OWNER.display_name},
+    }
     assert (parsed["NextKeyMarker"], parsed["NextVersionIdMarker"]) == ("k", "null")
 
 

@@ -98,6 +98,10 @@ class BlockSource:
             if found:
                 return block
 
+    def can_open(self, content: bytes, index: int, holders: Collection[str] = ()) -> bool:
+        """Whether `open` would ask for the block, rather than say at once that no worker passes it."""
+        return (content, index) in self._opening or self._lender(content, index, holders) is not None
+
     async def _in_time(
         self, opening: _Opening, index: int, holders: Collection[str]
     ) -> tuple[bool, OpenBlock | None]:

@@ -185,7 +185,7 @@ class DeleteObjects(Request[DeleteResult], tag="delete_objects", kw_only=True):
     mutation: bytes
 
 
-class ListEntry(Record, frozen=True, gc=False):
+class ListEntry(Record, frozen=True, gc=False, kw_only=False):
     """One object of a listing; `persisted` is false while some content is not in the under-store."""
 
     key: str
