@@ -47,6 +47,13 @@ class Files:
         """Data and size are on disk when it returns."""
         os.fsync(fd)
 
+    def let_go(self, fd: int, offset: int, size_bytes: int) -> None:
+        """These bytes are not read soon: those that the disk has leave memory, the others are on their way to it.
+
+        Does not wait. A `size_bytes` of 0 means up to the end.
+        """
+        os.posix_fadvise(fd, offset, size_bytes, os.POSIX_FADV_DONTNEED)
+
     def sync_folder(self, folder: Path) -> None:
         """The folder's entries are on disk when it returns."""
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

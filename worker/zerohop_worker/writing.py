@@ -240,7 +240,7 @@ class _Write:
             await self._hold()
         if self._staged is not None:
             self._committing = True
-            await self._staged.commit(self._tail)
+            await self._staged.commit(self._tail, cached=self._blocks is not None)
         self._check_session()
         if self._staged is not None:
             parts.store.index.persisted(self._content)
