@@ -195,13 +195,14 @@ class _Write:
         elif self._blocks is None:
             await self._staged.write(piece)
         else:
-            # Both take the same buffers; a failure of the store is raised only when neither uses them any more.
-            outcomes = await asyncio.gather(
-                self._write_blocks(piece), self._staged.write(piece), return_exceptions=True
-            )
-            for outcome in outcomes:
-                if isinstance(outcome, BaseException):
-                    raise outcome
+            # Both take the same buffers; a failure of either is raised only when neither uses them any more.
+            storing = asyncio.create_task(self._staged.write(piece))
+            try:
+                await self._write_blocks(piece)
+                await storing
+            except BaseException:
+                await _to_the_end(_outcome_ignored(storing))
+                raise
 
     async def _write_blocks(self, piece: Sequence[Buffer]) -> None:
         blocks = self._blocks
