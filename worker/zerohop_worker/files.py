@@ -6,6 +6,7 @@ to take microseconds (open, unlink).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,7 +53,8 @@ class Files:
 
         Does not wait. A `size_bytes` of 0 means up to the end.
         """
-        os.posix_fadvise(fd, offset, size_bytes, os.POSIX_FADV_DONTNEED)
+        with contextlib.suppress(OSError):  # advice that a file system does not know
+            os.posix_fadvise(fd, offset, size_bytes, os.POSIX_FADV_DONTNEED)
 
     def sync_folder(self, folder: Path) -> None:
         """The folder's entries are on disk when it returns."""
