@@ -1,8 +1,8 @@
 """Receiving a body: off the wire, out of its aws-chunked framing, hashed, and only then believed.
 
-One batch is at most what aiohttp buffers for a connection (512 KiB). While a batch is decoded and hashed in a
-thread, the one before it goes to its destination: so a request holds three batches at most, whatever its size, and
-the slowest of client, hashing and worker sets the pace.
+One batch is at most what aiohttp buffers for a connection (512 KiB), or as much read past it (`direct_body`). While a
+batch is decoded and hashed in a thread, the one before it goes to its destination: so a request holds three batches at
+most, whatever its size, and the slowest of client, hashing and worker sets the pace.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from aiohttp import web
 
 from zerohop_proxy.aws_chunked import AwsChunkedDecoder
 from zerohop_proxy.digests import BodyDigester, ReceivedBody
+from zerohop_proxy.direct_body import DIRECT_BYTES, DirectBody
 from zerohop_proxy.hashing import Batch, digested
 from zerohop_proxy.object_headers import body_length
 from zerohop_proxy.operation import Operation
@@ -97,7 +98,14 @@ class IncomingBody:
         Raises S3Error for broken framing, ConnectionError when the client is gone or stalls.
         """
         self._out.ask_for_body()
-        async with aclosing(digested(self._receive, self._digest, self._request.services.hashing)) as batches:
+        connection, threads = self._out.http.connection, self._request.services.hashing
+        length_bytes = self._wire_bytes
+        if length_bytes is not None and length_bytes >= DIRECT_BYTES and DirectBody.is_possible(connection):
+            direct = DirectBody(connection, self._content, length_bytes, self._out.progress)
+            received = direct.batches(self._digest, threads)
+        else:
+            received = digested(self._receive, self._digest, threads)
+        async with aclosing(received) as batches:
             async for batch in batches:
                 yield batch
 

@@ -118,6 +118,43 @@ async def test_a_commit_syncs_data_then_name_and_new_folders(tmp_path: Path) -> 
     await store.close()
 
 
+class KeptPages(Files):
+    """Notes which bytes of a file were let go."""
+
+    def __init__(self) -> None:
+        self.ranges: list[tuple[int, int]] = []
+
+    def let_go(self, fd: int, offset: int, size_bytes: int) -> None:
+        self.ranges.append((offset, size_bytes))
+        super().let_go(fd, offset, size_bytes)
+
+
+async def test_a_large_content_is_on_its_way_to_the_disk_while_it_grows(tmp_path: Path) -> None:
+    files = KeptPages()
+    store = FolderStore(tmp_path, "w-1", files)
+    await store.start()
+    mib = 1 << 20
+    for number, (cached, at_the_end) in enumerate([(True, [(0, 0)]), (False, [])], start=1):
+        staged = store.stage(content_id(b"sessions", number, mib))
+        for size_bytes in (mib - 1, 1, mib // 2):
+            await staged.write([bytes(size_bytes)])
+        assert files.ranges == [(0, mib)]
+        await staged.commit([bytes(mib)], cached=cached)
+        assert files.ranges == [(0, mib), (mib, mib + mib // 2), *at_the_end]
+        files.ranges.clear()
+    await store.close()
+
+
+async def test_a_small_content_stays_in_memory(tmp_path: Path) -> None:
+    files = KeptPages()
+    store = FolderStore(tmp_path, "w-1", files)
+    await store.start()
+    staged = store.stage(content_id(b"sessions", 1, 1 << 20))
+    await staged.commit([b"data"], cached=True)
+    assert files.ranges == []
+    await store.close()
+
+
 async def test_what_is_found_is_made_durable_before_it_is_told(tmp_path: Path) -> None:
     """Its writer may have been killed after he gave it its name, and before that was on disk."""
     content = content_id(b"sessions", 1, 1 << 20)

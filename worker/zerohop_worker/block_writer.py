@@ -90,14 +90,14 @@ class BlockWriter:
                 break
             except OSError as error:
                 await self._relocate(error)
-        self.size_bytes += sum(len(buffer) for buffer in buffers)
+        self.size_bytes += size_bytes
         assert self.size_bytes <= self._size_limit
-        for buffer in buffers:
-            self._digest.update(buffer)
 
     def _write(self, staged: _Staged, buffers: Sequence[Buffer]) -> None:
         self._create(staged)
         staged.folder.files.write(staged.fd, buffers)
+        for buffer in buffers:
+            self._digest.update(buffer)
 
     def _create(self, staged: _Staged) -> None:
         if staged.create():

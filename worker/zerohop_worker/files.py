@@ -6,6 +6,7 @@ to take microseconds (open, unlink).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,14 @@ class Files:
     def sync(self, fd: int) -> None:
         """Data and size are on disk when it returns."""
         os.fsync(fd)
+
+    def let_go(self, fd: int, offset: int, size_bytes: int) -> None:
+        """These bytes are not read soon: those that the disk has leave memory, the others are on their way to it.
+
+        Does not wait. A `size_bytes` of 0 means up to the end.
+        """
+        with contextlib.suppress(OSError):  # advice that a file system does not know
+            os.posix_fadvise(fd, offset, size_bytes, os.POSIX_FADV_DONTNEED)
 
     def sync_folder(self, folder: Path) -> None:
         """The folder's entries are on disk when it returns."""

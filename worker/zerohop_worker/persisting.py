@@ -191,7 +191,7 @@ class Persister:
                 async with aclosing(self._store.block_bytes((content, index))) as pieces:
                     async for data in pieces:
                         await staged.write([data])
-            await staged.commit()
+            await staged.commit(cached=True)
         except BaseException:
             await staged.abort()
             raise

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 __all__ = ["ThreadPool"]
 
@@ -24,18 +25,37 @@ class ThreadPool:
 
         A thread cannot be stopped, and who closed a file under it would have it write to the descriptor's next owner.
         """
-        future = asyncio.get_running_loop().run_in_executor(self._executor, lambda: call(*args, **kwargs))
+        loop = asyncio.get_running_loop()
+        job = self._executor.submit(call, *args, **kwargs)
         cancelled: asyncio.CancelledError | None = None
-        while not future.done():
+        while True:
+            # One future of our own: the loop's for a call in a thread, and `asyncio.wait` around it, took 74 us in
+            # place of 46.
+            ended = loop.create_future()
+            job.add_done_callback(partial(_tell, loop, ended))
             try:
-                await asyncio.wait((future,))
+                await ended
+                break
             except asyncio.CancelledError as error:
                 cancelled = error
+        if job.cancelled():  # the pool was closed before a thread was free
+            raise cancelled or asyncio.CancelledError
         if cancelled is not None:
-            future.exception()
+            job.exception()
             raise cancelled
-        return future.result()
+        return job.result()
 
     def close(self) -> None:
         """Waits for the threads to end."""
         self._executor.shutdown(cancel_futures=True)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None], _job: Future[Any]) -> None:
+    """In the thread."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(_wake, ended)
+
+
+def _wake(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)

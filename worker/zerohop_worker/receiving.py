@@ -6,11 +6,11 @@ from typing import Protocol
 
 __all__ = ["MAX_WRITES", "PIECE_BYTES", "ByteStream", "next_piece"]
 
-PIECE_BYTES = 512 << 10
+PIECE_BYTES = 1 << 20
 """Written by one call in a thread: large enough to make the hop cheap, small enough to overlap."""
 
 MAX_WRITES = 512
-"""Contents that are taken at a time: bounds memory to about a GiB in the worst case, two pieces and a socket's buffer
+"""Contents that are taken at a time: bounds memory to about 1.7 GiB in the worst case, two pieces and a socket's buffer
 each.
 """
 

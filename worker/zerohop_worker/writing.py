@@ -195,13 +195,14 @@ class _Write:
         elif self._blocks is None:
             await self._staged.write(piece)
         else:
-            # Both take the same buffers; a failure of the store is raised only when neither uses them any more.
-            outcomes = await asyncio.gather(
-                self._write_blocks(piece), self._staged.write(piece), return_exceptions=True
-            )
-            for outcome in outcomes:
-                if isinstance(outcome, BaseException):
-                    raise outcome
+            # Both take the same buffers; a failure of either is raised only when neither uses them any more.
+            storing = asyncio.create_task(self._staged.write(piece))
+            try:
+                await self._write_blocks(piece)
+                await storing
+            except BaseException:
+                await _to_the_end(_outcome_ignored(storing))
+                raise
 
     async def _write_blocks(self, piece: Sequence[Buffer]) -> None:
         blocks = self._blocks
@@ -240,7 +241,7 @@ class _Write:
             await self._hold()
         if self._staged is not None:
             self._committing = True
-            await self._staged.commit(self._tail)
+            await self._staged.commit(self._tail, cached=self._blocks is not None)
         self._check_session()
         if self._staged is not None:
             parts.store.index.persisted(self._content)

@@ -17,18 +17,23 @@ _FIRST_BYTES: Final = 32 << 10
 _BUFFER_BYTES: Final = 256 << 10
 """One read of a socket at full speed. It stays in the processor's cache until the bytes go on."""
 
-_MAX_KEPT: Final = 3
-"""One that is received into, and what waits to be written elsewhere. More are made when needed, and not kept."""
-
-_WORTH_VIEWING_BYTES: Final = _BUFFER_BYTES // 2
-"""Less than this is copied out: many small pieces that wait for a slow reader must not hold a buffer each."""
+_MAX_KEPT: Final = 12
+"""One that is received into, what waits to be written elsewhere, and what is being written (of a PUT, a MiB each). More
+are made when needed, and not kept: each has to be zeroed.
+"""
 
 
 class ReceiveBuffers:
-    """Of one connection. `next` gives the memory for a read, `received` what the read has put there."""
+    """Of one connection. `next` gives the memory for a read, `received` what the read has put there.
 
-    def __init__(self) -> None:
-        self._size_bytes = _FIRST_BYTES
+    A read that fills less than half of it is copied out: many small pieces that wait for a slow reader must not hold a
+    buffer each.
+    """
+
+    def __init__(self, first_bytes: int = _FIRST_BYTES, full_bytes: int = _BUFFER_BYTES) -> None:
+        """`full_bytes` for each read, once one has filled `first_bytes`."""
+        self._first_bytes, self._full_bytes = first_bytes, full_bytes
+        self._size_bytes = first_bytes
         self._kept: list[bytearray] = []
         self._current: memoryview | None = None
 
@@ -47,12 +52,12 @@ class ReceiveBuffers:
     def received(self, size_bytes: int) -> bytes | memoryview:
         """The first `size_bytes` of that memory. A view of it is read-only, and stays as it is."""
         assert self._current is not None
-        if size_bytes == self._size_bytes == _FIRST_BYTES:
-            self._size_bytes = _BUFFER_BYTES
+        if size_bytes == self._size_bytes == self._first_bytes:
+            self._size_bytes = self._full_bytes
             self._kept.clear()
             view, self._current = self._current, None
             return bytes(view)
-        if size_bytes < _WORTH_VIEWING_BYTES:
+        if size_bytes < self._full_bytes // 2:
             return bytes(self._current[:size_bytes])
         view, self._current = self._current, None
         return view.toreadonly()[:size_bytes]

@@ -28,8 +28,9 @@ class StagedContent(Protocol):
     async def write(self, buffers: Sequence[Buffer]) -> None:
         """Appends; the buffers are not used any more when it returns. Raises OutOfSpace, UnderStoreFailed."""
 
-    async def commit(self, tail: Sequence[Buffer] = ()) -> None:
-        """Appends `tail`, then makes it visible, complete and durable.
+    async def commit(self, tail: Sequence[Buffer] = (), *, cached: bool = False) -> None:
+        """Appends `tail`, then makes it visible, complete and durable. `cached`: the tiers have it, so that nobody
+        is going to read it here soon.
 
         A content that is nothing but a tail costs one call: one thread hop, or one PUT of an object store.
         Raises OutOfSpace, UnderStoreFailed: then it is not visible.

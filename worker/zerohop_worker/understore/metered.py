@@ -114,11 +114,11 @@ class _MeteredContent:
             await self._staged.write(buffers)
         self._numbers.written_bytes += sum(len(buffer) for buffer in buffers)
 
-    async def commit(self, tail: Sequence[Buffer] = ()) -> None:
+    async def commit(self, tail: Sequence[Buffer] = (), *, cached: bool = False) -> None:
         """See `StagedContent.commit`."""
         try:
             with self._timed():
-                await self._staged.commit(tail)
+                await self._staged.commit(tail, cached=cached)
         finally:
             self._numbers.seconds["write"].observe(self._spent_s)
         self._numbers.written_bytes += sum(len(buffer) for buffer in tail)
