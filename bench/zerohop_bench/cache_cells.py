@@ -24,7 +24,7 @@ from zerohop_bench.results import OURS, Figure, Result, Run, Target
 from zerohop_bench.stage import KIB, MIB, failure
 from zerohop_bench.zerohop_servers import Zerohop
 
-__all__ = ["COLD", "DIRECT", "FULL", "MEM", "QUICK", "SSD", "Cell", "Plan", "measure", "results"]
+__all__ = ["COLD", "DIRECT", "FULL", "MEM", "QUICK", "SSD", "Cell", "Plan", "Way", "measure", "results"]
 
 S = TypeVar("S", SeaweedFs, Zerohop)
 
@@ -43,19 +43,20 @@ _ONLY_DISK: Final = "[worker]\nmem_quota = 0\n"
 
 class Cell(NamedTuple):
     """One size by one number of readers. Each reader reads `times` objects one after another, its own ones; but
-    those of `shared` size are one object for all readers.
+    those of `shared` size are one object for all readers. `limited`: on a way to the origin that has a rate.
     """
 
     size_bytes: int
     readers: int
     times: int = 1
     shared: bool = False
+    limited: bool = False
 
     @property
     def name(self) -> str:
         """As in "64m-8"."""
         size = f"{self.size_bytes >> 20}m" if self.size_bytes >= MIB else f"{self.size_bytes >> 10}k"
-        return f"{size}-{self.readers}"
+        return f"{size}-{self.readers}{'-limited' if self.limited else ''}"
 
     @property
     def title(self) -> str:
@@ -63,7 +64,8 @@ class Cell(NamedTuple):
         large = self.size_bytes >= MIB
         size = f"{self.size_bytes >> 20} MiB" if large else f"{self.size_bytes >> 10} KiB"
         readers = "one reader" if self.readers == 1 else f"{self.readers} readers"
-        return f"{size}, {readers}{' of one object' if self.shared else ''}"
+        way = ", limited way" if self.limited else ""
+        return f"{size}, {readers}{' of one object' if self.shared else ''}{way}"
 
     def keys(self, reader: int) -> list[str]:
         """What a reader reads, in order."""
@@ -89,9 +91,32 @@ FULL: Final = Plan(
         Cell(64 * MIB, 8),
         Cell(256 * MIB, 1),
         Cell(256 * MIB, 8, shared=True),
+        Cell(64 * KIB, 1, times=32, limited=True),
+        Cell(1 * MIB, 1, times=16, limited=True),
+        Cell(8 * MIB, 1, times=4, limited=True),
+        Cell(64 * MIB, 1, limited=True),
+        Cell(256 * MIB, 1, limited=True),
     ),
 )
-QUICK: Final = Plan("quick", 3, (Cell(64 * KIB, 8, times=4), Cell(64 * MIB, 1), Cell(256 * MIB, 1)))
+QUICK: Final = Plan(
+    "quick",
+    3,
+    (
+        Cell(64 * KIB, 8, times=4),
+        Cell(64 * MIB, 1),
+        Cell(256 * MIB, 1),
+        Cell(1 * MIB, 1, times=8, limited=True),
+        Cell(8 * MIB, 1, times=4, limited=True),
+        Cell(64 * MIB, 1, limited=True),
+    ),
+)
+
+
+class Way(NamedTuple):
+    """How far the origin is, and what the limited way to it carries in a second, over all connections."""
+
+    round_trip_s: float
+    bytes_per_s: float
 
 
 class _Turn(NamedTuple):
@@ -103,8 +128,11 @@ class _Turn(NamedTuple):
 class _Place:
     """Who is compared, running and filled."""
 
-    def __init__(self, origin: Origin, fast: Zerohop, disk: Zerohop, warm: dict[str, Origin]) -> None:
-        self._origin = origin
+    def __init__(
+        self, origins: dict[bool, Origin], fast: Zerohop, disk: Zerohop, warm: dict[tuple[str, bool], Origin]
+    ) -> None:
+        """`origins` and `warm` mounts by whether the way to them is limited."""
+        self._origins = origins
         self._fast = fast
         self._disk = disk
         self._warm = warm
@@ -113,11 +141,11 @@ class _Place:
     def turn(self, who: str, cell: Cell) -> _Turn:
         """One turn of one of them. Raises LoadFailed, OSError."""
         if who == DIRECT:
-            return _Turn(_read(self._origin, cell), 0.0)
+            return _Turn(_read(self._origins[cell.limited], cell), 0.0)
         if who != COLD:
-            return _timed(self._disk if who == SSD else self._fast, self._warm[who], cell)
+            return _timed(self._disk if who == SSD else self._fast, self._warm[who, cell.limited], cell)
         self._mounts += 1
-        with mounted(self._fast, self._origin, f"cold-{self._mounts}") as bucket:
+        with mounted(self._fast, self._origins[cell.limited], f"cold-{self._mounts}") as bucket:
             probes = [[bucket.get(_probe(reader), 1)] for reader in range(cell.readers)]
             read_all(bucket.address, probes[0][0], probes)
             return _timed(self._fast, bucket, cell)
@@ -142,9 +170,13 @@ def _probe(number: int) -> str:
 
 
 def measure(
-    plan: Plan, given: Origin | None, round_trip_s: float, folder: Path | None, say: Callable[[str], None]
+    plan: Plan,
+    given: Origin | None,
+    way: Way,
+    folder: Path | None,
+    say: Callable[[str], None],
 ) -> Run:
-    """Measures it all with the origin `round_trip_s` away: `given`, or a SeaweedFS of our own. Raises LoadFailed when
+    """Measures it all with the origin that far away: `given`, or a SeaweedFS of our own. Raises LoadFailed when
     something does not start; leaves nothing behind, at the origin neither.
     """
     started_s, machine = time.monotonic(), machine_now()
@@ -159,16 +191,20 @@ def measure(
             versions["origin"] = f"origin: {weed.version()}"
         say("filling the origin")
         stack.enter_context(_filled(origin, plan.cells))
-        far = stack.enter_context(delayed(origin, round_trip_s))
+        origins = {
+            False: stack.enter_context(delayed(origin, way.round_trip_s)),
+            True: stack.enter_context(delayed(origin, way.round_trip_s, way.bytes_per_s)),
+        }
         say("starting the clusters")
         fast = stack.enter_context(_running(Zerohop(home, None, "mem")))
         disk = stack.enter_context(_running(Zerohop(home, None, "ssd", settings=_ONLY_DISK)))
         versions[OURS] = fast.version()
         warm = {
-            MEM: stack.enter_context(mounted(fast, far, "warm")),
-            SSD: stack.enter_context(mounted(disk, far, "warm")),
+            (who, limited): stack.enter_context(mounted(cluster, far, "warm-limited" if limited else "warm"))
+            for who, cluster in ((MEM, fast), (SSD, disk))
+            for limited, far in origins.items()
         }
-        place = _Place(far, fast, disk, warm)
+        place = _Place(origins, fast, disk, warm)
         found = [result for cell in plan.cells for result in _cell_results(place, cell, plan.rounds, say)]
     took_s = time.monotonic() - started_s
     return Run(plan.name, machine_after(machine), took_s, versions, {}, tuple(found), ())

@@ -81,10 +81,13 @@ def given_origin(endpoint: str, bucket: str, prefix: str, keys: Keys) -> Origin:
 
 
 @contextmanager
-def delayed(origin: Origin, round_trip_s: float) -> Iterator[Origin]:
-    """The same store, `round_trip_s` farther away. Without delay its bytes pass through the same process."""
+def delayed(origin: Origin, round_trip_s: float, bytes_per_s: float = 0.0) -> Iterator[Origin]:
+    """The same store, `round_trip_s` farther away, on a way that carries `bytes_per_s` (0: anything). Without delay its
+    bytes pass through the same process.
+    """
     command = [sys.executable, "-m", "zerohop_bench.cache_delay", origin.address[0], str(origin.address[1])]
-    with subprocess.Popen([*command, str(round_trip_s)], stdout=subprocess.PIPE, text=True) as process:
+    command += [str(round_trip_s), str(bytes_per_s)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             port = process.stdout.readline().strip()

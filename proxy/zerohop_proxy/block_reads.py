@@ -53,7 +53,7 @@ async def open_spans(
     The block is the iterator's: use it before the next step. Close it (`aclosing`) when left early.
     """
     async with aclosing(object_pieces(cluster, found, start, stop)) as held_pieces:
-        opening = _Opening(cluster, held_pieces, policy)
+        opening = _Opening(cluster, held_pieces, policy, is_coming=found.fetched)
         try:
             while (opened := await opening.next()) is not None:
                 try:
@@ -72,8 +72,17 @@ class _Opening:
     """The blocks of one read, opened ahead of it. Those of a mounted object that are not cached are put together."""
 
     def __init__(
-        self, cluster: ClusterClient, held_pieces: AsyncGenerator[HeldPiece, None], policy: ReadPolicy
+        self,
+        cluster: ClusterClient,
+        held_pieces: AsyncGenerator[HeldPiece, None],
+        policy: ReadPolicy,
+        *,
+        is_coming: bool,
     ) -> None:
+        """`is_coming`: the first of them are on their way from the origin, so that there is no descriptor to ask for:
+        a round trip to a worker that is busy receiving them.
+        """
+        self._is_coming = is_coming
         self._cluster = cluster
         self._held_pieces = held_pieces
         self._policy = policy
@@ -84,6 +93,10 @@ class _Opening:
 
     async def next(self) -> OpenSpan | None:
         """The next one; its block is the caller's. None at the end."""
+        if self._is_coming:
+            self._is_coming = False
+            if (step := await self._step()) is not None:
+                return await self._lengthened(OpenSpan(*step, None))
         while len(self._ahead) <= _AHEAD and (step := await self._step()) is not None:
             self._open(step)
         if not self._ahead:

@@ -56,8 +56,8 @@ def _answer(body: bytes, status: str = "200 OK") -> bytes:
 
 
 @asynccontextmanager
-async def _delayed(port: int, round_trip_s: float) -> AsyncIterator[int]:
-    server = await DelayProxy("127.0.0.1", port, round_trip_s).listen()
+async def _delayed(port: int, round_trip_s: float, bytes_per_s: float = 0.0) -> AsyncIterator[int]:
+    server = await DelayProxy("127.0.0.1", port, round_trip_s, bytes_per_s).listen()
     async with server:
         yield server.sockets[0].getsockname()[1]
 
@@ -77,6 +77,14 @@ async def test_bytes_pass_unchanged_and_not_sooner_than_the_delay() -> None:
         await writer.wait_closed()
     assert took_s[0] >= 0.095  # a new connection takes a round trip more
     assert took_s[1] >= 0.045
+
+
+async def test_all_connections_share_what_the_way_carries() -> None:
+    rate = 20e6
+    async with _server(_answer(_BODY)) as origin, _delayed(origin, 0.01, rate) as port:
+        get = Get("/object", len(_BODY))
+        reading = await asyncio.to_thread(read_all, ("127.0.0.1", port), get, [[get], [get]])
+    assert reading.bytes_per_s < rate * 1.1
 
 
 async def test_a_side_that_ends_ends_the_other_after_what_it_has_said() -> None:
@@ -183,6 +191,16 @@ def test_only_plain_http_endpoints_can_be_moved_farther_away(endpoint: str) -> N
                 "--latency=1m",
             ],
             "0 to 10s",
+        ),
+        (
+            [
+                "--endpoint=http://127.0.0.1:1",
+                "--bucket=b",
+                "--access-key=a",
+                "--secret-key=b",
+                "--bandwidth=1kB",
+            ],
+            "--bandwidth",
         ),
     ],
 )

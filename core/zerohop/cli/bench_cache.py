@@ -10,9 +10,10 @@ import click
 
 from zerohop.cli.bench_all import stopping_in_order
 from zerohop.errors import InvalidRequest, NotSupported
-from zerohop.units import parse_duration
+from zerohop.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
+    from zerohop_bench.cache_cells import Way
     from zerohop_bench.cache_places import Origin
     from zerohop_bench.results import Run
 
@@ -24,6 +25,7 @@ _MARKERS: Final = (
     "<!-- written by `zerohop bench cache --docs`: end -->",
 )
 _MOST_LATENCY_S: Final = 10.0
+_LEAST_BANDWIDTH_BYTES: Final = 1_000_000
 
 
 @click.command()
@@ -33,6 +35,12 @@ _MOST_LATENCY_S: Final = 10.0
     default="50ms",
     show_default=True,
     help="Added to each round trip to the origin, as if it were in another region; 0 for none.",
+)
+@click.option(
+    "--bandwidth",
+    default="125MB",
+    show_default=True,
+    help="What the way to the origin carries in a second, over all connections, in the lines of a limited way.",
 )
 @click.option(
     "--endpoint", help="The origin: http://host:port of an S3 store.  [default: a SeaweedFS of its own]"
@@ -61,6 +69,7 @@ _MOST_LATENCY_S: Final = 10.0
 def cache(
     quick: bool,
     latency: str,
+    bandwidth: str,
     endpoint: str | None,
     bucket: str | None,
     prefix: str,
@@ -73,21 +82,22 @@ def cache(
     """Read mounted objects cold, warm from memory and from SSD, and directly from the origin, side by side.
 
     First byte and rate, for small and large objects, for one reader and eight, with the origin's round trip made
-    longer. Starts two clusters of its own on loopback, and leaves nothing behind. Exits with 1 when a line failed.
+    longer, and some on a way to it that has a rate. Starts two clusters of its own on loopback, and leaves nothing
+    behind. Exits with 1 when a line failed.
     """
-    from zerohop_bench.cache_cells import FULL, QUICK, measure
+    from zerohop_bench.cache_cells import FULL, QUICK, Way, measure
     from zerohop_bench.hop_plot import check_plotting
     from zerohop_bench.http_load import LoadFailed
 
     check_plotting()
     origin = _origin(endpoint, bucket, prefix, access_key or "", secret_key or "")
-    latency_s = _latency(latency)
+    way = Way(_latency(latency), _bandwidth(bandwidth))
     with stopping_in_order():
         try:
-            run = measure(QUICK if quick else FULL, origin, latency_s, folder, _say)
+            run = measure(QUICK if quick else FULL, origin, way, folder, _say)
         except LoadFailed as error:
             raise click.ClickException(str(error)) from None
-    _keep(run, results, docs, latency_s)
+    _keep(run, results, docs, way)
     if any(result.failed for result in run.results):
         raise click.exceptions.Exit(1)
 
@@ -118,11 +128,21 @@ def _latency(text: str) -> float:
     return latency_s
 
 
+def _bandwidth(text: str) -> float:
+    try:
+        bytes_per_s = parse_size(text)
+    except ValueError as error:
+        raise InvalidRequest(f"--bandwidth: {error}") from None
+    if bytes_per_s < _LEAST_BANDWIDTH_BYTES:
+        raise InvalidRequest("--bandwidth: expected at least 1MB")
+    return float(bytes_per_s)
+
+
 def _say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _keep(run: Run, results: Path, docs: Path | None, latency_s: float) -> None:
+def _keep(run: Run, results: Path, docs: Path | None, way: Way) -> None:
     import msgspec
     from rich.console import Console
 
@@ -137,9 +157,11 @@ def _keep(run: Run, results: Path, docs: Path | None, latency_s: float) -> None:
         beside.mkdir(exist_ok=True)
         (beside / picture.name).write_bytes(picture.read_bytes())
         shown = f"![Reads of a mounted origin]({beside.name}/{picture.name})"
-        text = f"The origin is {latency_s * 1e3:g} ms farther away than loopback.\n\n"
+        text = f"The origin is {way.round_trip_s * 1e3:g} ms farther away than loopback. "
+        text += f"A limited way carries {way.bytes_per_s / 1e6:g} MB/s.\n\n"
         rewrite(docs, text + as_markdown(run, beside.name, shown), _MARKERS)
-    title = f"Reads of a mounted origin, {latency_s * 1e3:g} ms away"
+    title = f"Reads of a mounted origin, {way.round_trip_s * 1e3:g} ms away"
+    title += f", a limited way carrying {way.bytes_per_s / 1e6:g} MB/s"
     Console(width=_WIDTH).print(as_table(run, title))
     click.echo("CPU us: processor time of the whole cluster for one MiB, or for one small object.")
     for version in run.versions.values():

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from zerohop.errors import UnderStoreFailed, ZerohopError
 from zerohop_worker.block_writer import BlockWriter
 from zerohop_worker.cache_copy import BlockId
+from zerohop_worker.cached_bytes import FILE_BYTES, FilePart
 
 __all__ = ["IncomingBlock"]
 
@@ -105,12 +106,17 @@ class IncomingBlock:
         if self.error is not None:
             raise self.error
 
-    async def read(self, start: int, stop: int) -> AsyncGenerator[bytes | memoryview, None]:
-        """Bytes [start, stop) of the block, as they come. Raises what it failed of, after what did come."""
+    async def read(
+        self, start: int, stop: int, *, as_files: bool = False
+    ) -> AsyncGenerator[bytes | memoryview | FilePart, None]:
+        """Bytes [start, stop) of the block, as they come. Raises what it failed of, after what did come.
+
+        `as_files`: as in `Reading.read`.
+        """
         self._users += 1
         try:
             while start < stop:
-                data = self._available(start, stop)
+                data = self._available(start, stop, as_files=as_files)
                 if data:
                     start += len(data)
                     yield data
@@ -123,8 +129,10 @@ class IncomingBlock:
         finally:
             self._leave()
 
-    def _available(self, start: int, stop: int) -> bytes | memoryview:
-        """What can be had at `start` now: at most 256 KiB from the file, or a piece as it came; b"" for nothing yet."""
+    def _available(self, start: int, stop: int, *, as_files: bool) -> bytes | memoryview | FilePart:
+        """What can be had at `start` now: at most 256 KiB from the file, or a piece as it came; b"" for nothing yet.
+        A part of the file instead where that is worth it.
+        """
         in_tail = start - self.tail_start
         if 0 <= in_tail < len(self._tail):
             return bytes(self._tail[in_tail : min(in_tail + _READ_BYTES, stop - self.tail_start)])
@@ -132,7 +140,10 @@ class IncomingBlock:
             return self._remembered(start, stop)
         if self._writer is None or start >= self._front_bytes:
             return b""
-        size_bytes = min(_READ_BYTES, stop - start, self._front_bytes - start)
+        ready = min(stop, self._front_bytes) - start
+        if as_files and ready >= FILE_BYTES:
+            return FilePart(self._writer.read_fds[-1], start, start + ready, None)
+        size_bytes = min(_READ_BYTES, ready)
         # Written a moment ago, so in memory on any tier: cheaper here than in a thread.
         data = os.pread(self._writer.read_fds[-1], size_bytes, start)
         if not data:

@@ -109,7 +109,8 @@ class MountedReading:
                     joined.add(run)
                 incoming = run.blocks[index - run.first]
                 try:
-                    async with aclosing(incoming.read(offset - start, stop - start)) as fetched:
+                    came = incoming.read(offset - start, stop - start, as_files=as_file)
+                    async with aclosing(came) as fetched:
                         async for piece in fetched:
                             offset += len(piece)
                             yield incoming.source, piece

@@ -259,6 +259,10 @@ class _Staging:
 
     async def add(self, data: bytes | memoryview, source: str) -> None:
         """The next bytes. Raises OutOfSpace, also for those before."""
+        if self._writing is None and self._writer.in_place(len(data)):
+            await self._writer.write([data])
+            self._block.front(self._writer.size_bytes, source)
+            return
         self._block.came(data, source)
         self._waiting.append(data)
         self._waiting_bytes += len(data)

@@ -108,7 +108,7 @@ class MountedSources:
 
     async def _from_origin(
         self, ref: OriginRef, size_bytes: int, offset: int, stop: int, opened: OpenedRead | None
-    ) -> AsyncGenerator[bytes, None]:
+    ) -> AsyncGenerator[bytes | memoryview, None]:
         if opened is None:
             mount = await self._registry.get(ref.mount_id)
             try:

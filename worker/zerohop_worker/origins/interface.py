@@ -99,7 +99,7 @@ class OpenedRead(Protocol):
     def length(self) -> int:
         """How many bytes follow."""
 
-    def pieces(self) -> AsyncIterator[bytes]:
+    def pieces(self) -> AsyncIterator[bytes | memoryview]:
         """The bytes, in pieces of at most 1 MiB. Once. Never ends short: UnderStoreFailed where the origin does."""
 
     async def close(self) -> None:

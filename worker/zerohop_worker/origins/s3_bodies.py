@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from zerohop.errors import InvalidRequest, UnderStoreFailed
 from zerohop_worker.origins.interface import OriginObject
+from zerohop_worker.origins.s3_intake import WORTH_BYTES, BodyIntake
 from zerohop_worker.origins.s3_requests import CONNECTION_ERRORS, S3Requests
 
 __all__ = ["S3Read", "range_header", "range_of"]
@@ -46,7 +47,7 @@ class S3Read:
         self._requests = requests
         self._body = body
         self._what = what
-        self._left = length
+        self._left = self._came = length  # what the caller gets of it, and what the store sends
         self._closed = False
         self.found = found
         self.first = first
@@ -68,17 +69,31 @@ class S3Read:
         if came < self.length:
             raise UnderStoreFailed(f"the origin answers with {came} of {self.length} bytes")
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncIterator[bytes | memoryview]:
         """See `OpenedRead.pieces`."""
+        intake: BodyIntake | None = None
+        if self._left == self._came >= WORTH_BYTES:
+            had, intake = self._begin_intake()
+            if had:
+                self._left -= len(had)
+                yield had
         while self._left:
             try:
-                piece: bytes = await self._body.read(min(_PIECE_BYTES, self._left))
+                piece = await (intake or self._body).read(min(_PIECE_BYTES, self._left))
             except CONNECTION_ERRORS as error:
                 raise self._requests.body_error(error, self._what) from error
             if not piece:
                 raise UnderStoreFailed(f"cannot {self._what}: the body ends {self._left} bytes too early")
             self._left -= len(piece)
             yield piece
+
+    def _begin_intake(self) -> tuple[bytes, BodyIntake | None]:
+        cut = UnderStoreFailed(f"cannot {self._what}: the connection was lost in the middle of the body")
+        timeout_s = self._requests.settings.read_timeout
+        try:
+            return BodyIntake.begin(self._body.raw_stream, self._left, timeout_s, cut)
+        except CONNECTION_ERRORS as error:
+            raise self._requests.body_error(error, self._what) from error
 
     async def close(self) -> None:
         """See `OpenedRead.close`."""
