@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.mounts.mounted import BLOCK_BYTES, Mounted, Site, noise, status_of
+from tests.mounts.mounted import BLOCK_BYTES, PREFIX, Mounted, Site, noise, status_of
 from tests.mounts.remote import Remote
 
 from zerohop.model import WritePolicy
@@ -228,11 +228,25 @@ def test_copies(mounted: Mounted, site: Site) -> None:
         assert mounted.at_origin(key)["Metadata"] == {"n": "new"}
         assert mounted.get(key)["Metadata"] == {"n": "new"}
         assert mounted.read(key) == body
+    tagged = {"Metadata": {"m": "tagged"}, "Tagging": "colour=green"}
+    mounted.place("tagged", small, **tagged)
+    for where in (mounted.name, native):
+        mounted.s3.copy_object(Bucket=where, Key="tagged-too", CopySource=f"{mounted.name}/tagged")
+        assert tags_of(mounted.s3, where, "tagged-too") == {"colour": "green"}
+    assert tags_of(mounted.remote.s3, mounted.remote_bucket, f"{PREFIX}/tagged-too") == {"colour": "green"}
+    site.cluster.cli("fs", "cp", f"/{mounted.name}/tagged", f"/{native}/tagged-cp")
+    site.cluster.cli("fs", "mv", f"/{mounted.name}/tagged", f"/{mounted.name}/tagged-mv")
+    for where, key in ((native, "tagged-cp"), (mounted.name, "tagged-mv")):
+        assert tags_of(mounted.s3, where, key) == {"colour": "green"}
     with pytest.raises(ClientError) as missing:
         mounted.s3.copy_object(Bucket=mounted.name, Key="x", CopySource=f"{mounted.name}/nothing")
     assert status_of(missing)[0] == 404
     done = upload_copied_parts(mounted, "large", len(large))
     assert mounted.at_origin(done)["Body"] == mounted.read(done) == large * 3
+
+
+def tags_of(s3: Any, bucket: str, key: str) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]}
 
 
 def upload_copied_parts(mounted: Mounted, source: str, size: int) -> str:

@@ -37,6 +37,7 @@ async def write_object(
     policy: WritePolicy = WritePolicy.CACHE_THROUGH,
     headers: Mapping[str, str] | None = None,
     metadata: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
     expected_version: int | None = None,
 ) -> ObjectResult:
     """Makes the bytes of `chunks` the object `key`. `size_bytes`: how many they are, -1 when that is not known.
@@ -66,6 +67,7 @@ async def write_object(
         modified_ms=0,
         headers=dict(headers or {}),
         metadata=dict(metadata or {}),
+        tags=dict(tags or {}),
         segments=() if content is None else (Segment(content.content, content.length),),
         unpersisted=content is not None and not content.persisted,
     )

@@ -15,6 +15,7 @@ from zerohop.rpc.origin_api import (
     DiscardStaged,
     DropMount,
     ListMounted,
+    LocatePart,
     MountedTags,
     PersistMounted,
     ReadMountedTags,
@@ -28,6 +29,7 @@ from zerohop_worker.mounts.changes import Changes
 from zerohop_worker.mounts.listing import MountedListing
 from zerohop_worker.mounts.local_bytes import LocalBytes
 from zerohop_worker.mounts.owner import Master, Owner
+from zerohop_worker.mounts.parts import Parts
 from zerohop_worker.mounts.reading import MountedReading
 from zerohop_worker.mounts.registry import OpenOrigin, Registry
 from zerohop_worker.mounts.runs import Runs
@@ -49,6 +51,7 @@ class Mounts:
         self.owner = Owner(self.registry, self.runs, store)
         self.writes = StagedWrites(store)
         self._listing = MountedListing(self.owner)
+        self._parts = Parts(self.owner)
         self._changes = Changes(self.owner, self.writes, LocalBytes(self.owner, links))
 
     def attach(self, master: Master) -> None:
@@ -71,6 +74,7 @@ class Mounts:
         server.register(PersistMounted, lambda request, _call: changes.persist(request))
         server.register(DeleteMounted, lambda request, _call: changes.delete(request))
         server.register(CopyMounted, lambda request, _call: changes.copy(request))
+        server.register(LocatePart, lambda request, _call: self._parts.locate(request))
         server.register(ReadMountedTags, self.read_tags)
         server.register(WriteMountedTags, self.write_tags)
 
@@ -112,7 +116,9 @@ class Mounts:
         mount = await self.registry.get(request.mount_id)
         if mount.info.read_only:
             raise AccessDenied(f"bucket {request.bucket!r} is mounted read-only", bucket=request.bucket)
-        await mount.store.set_tags(request.key, request.tags)
+        async with self.owner.locks.holding((request.mount_id, request.key)):
+            await self.owner.begin(request.mount_id, request.key)  # how many there are is part of the record
+            await mount.store.set_tags(request.key, request.tags)
         return Empty()
 
     async def close(self) -> None:

@@ -90,6 +90,9 @@ class FolderOrigin:
             await read.close()
         return None if unless is not None and found.validator == unless else found
 
+    async def part(self, key: str, number: int, match: Validator) -> None:
+        """See `OriginStore.part`: what was written in parts is not told from other objects."""
+
     async def open(
         self, key: str, offset: int, length: int | None, match: Validator | None = None
     ) -> FolderRead:

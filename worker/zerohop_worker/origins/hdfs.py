@@ -88,6 +88,9 @@ class HdfsOrigin:
         await read.look()
         return None if unless is not None and read.found.validator == unless else read.found
 
+    async def part(self, key: str, number: int, match: Validator) -> None:
+        """See `OriginStore.part`: what was written in parts is not told from other objects."""
+
     async def open(
         self, key: str, offset: int, length: int | None, match: Validator | None = None
     ) -> HdfsRead:
