@@ -179,11 +179,7 @@ class ObstoreOrigin:
         full_key = self.full_key(key)
         refuse_odd(full_key)
         data = await asyncio.to_thread(b"".join, body)
-        mode: Any = "overwrite"
-        if condition.only_if_absent:
-            mode = "create"
-        elif condition.only_if_etag:
-            mode = {"e_tag": f'"{condition.only_if_etag}"'}
+        mode = await self._mode(key, condition)
         told, tags = attributes_for(attributes, isinstance(self.settings, AzureSettings))
         try:
             async with self.bodies:
@@ -203,6 +199,19 @@ class ObstoreOrigin:
                 raise failed_condition(key, condition) from None
             raise store_error(error, f"write {full_key} in {self.place}") from None
         return await self.looked_up(key)
+
+    async def _mode(self, key: str, condition: WriteCondition) -> Any:
+        """What obstore calls the condition. Azure checks ETags, Google the number of a generation: that of the object
+        which has the ETag. Raises PreconditionFailed.
+        """
+        if condition.only_if_absent:
+            return "create"
+        if not condition.only_if_etag:
+            return "overwrite"
+        found = (
+            None if isinstance(self.settings, AzureSettings) else await self.check_condition(key, condition)
+        )
+        return {"e_tag": f'"{condition.only_if_etag}"', "version": found.version_id if found else None}
 
     async def looked_up(self, key: str) -> OriginObject:
         """The object as it is now; a write through obstore does not say its time."""
@@ -267,18 +276,19 @@ class ObstoreOrigin:
             raise store_error(error, f"copy to {self.full_key(key)} in {self.place}") from None
         return await self.looked_up(key)
 
-    async def check_condition(self, key: str, condition: WriteCondition) -> None:
-        """Looks whether it holds now. Raises PreconditionFailed."""
+    async def check_condition(self, key: str, condition: WriteCondition) -> OriginObject | None:
+        """Looks whether it holds now: the object that was looked at, if any. Raises PreconditionFailed."""
         if condition == NO_CONDITION:
-            return
+            return None
         try:
             found = await self.looked_up(key)
         except KeyNotFound:
             if condition.only_if_etag:
                 raise failed_condition(key, condition) from None
-            return
+            return None
         if condition.only_if_absent or found.validator.etag != condition.only_if_etag:
             raise failed_condition(key, condition)
+        return found
 
     async def tags(self, key: str) -> dict[str, str]:
         """See `OriginStore.tags`: obstore cannot read them."""
