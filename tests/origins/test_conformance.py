@@ -365,3 +365,20 @@ async def test_many_at_once(origin: OriginStore) -> None:
     await asyncio.gather(*(put(origin, f"key-{number:03}", bytes([number])) for number in range(100)))
     bodies = await asyncio.gather(*(read(origin, f"key-{number:03}") for number in range(100)))
     assert bodies == [bytes([number]) for number in range(100)]
+
+
+async def test_a_write_is_checked_as_it_would_be_made(origin: OriginStore, place: Place) -> None:
+    await put(origin, "file", b"x")
+    for key in ("file", "new", "folder/new"):
+        await origin.check_write(key, PLAIN)
+    for key in ("a//b", "../up", "file/below"):
+        try:
+            await put(origin, key, b"x")
+        except InvalidRequest:
+            with pytest.raises(InvalidRequest):
+                await origin.check_write(key, PLAIN)
+        else:
+            await origin.check_write(key, PLAIN)
+    if place.kind == "gcs":
+        with pytest.raises(NotSupported):
+            await origin.check_write("file", PLAIN._replace(tags={"a": "b"}))

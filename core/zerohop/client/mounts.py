@@ -24,6 +24,7 @@ from zerohop.rpc.master_api import DeleteOutcome, DeleteResult, DeleteTarget, Ob
 from zerohop.rpc.message import Request
 from zerohop.rpc.mutation import new_mutation_id
 from zerohop.rpc.origin_api import (
+    CheckWrite,
     CommitStaged,
     CopyMounted,
     DeleteMounted,
@@ -251,6 +252,11 @@ class MountedObjects:
     async def copy(self, request: CopyMounted) -> ObjectResult:
         """The origin's own copy. Raises NeedsBytes, KeyNotFound, Conflict, PreconditionFailed."""
         return await self._ask(request.mount_id, request.record.key, request, _CHANGE_TIMEOUT_S)
+
+    async def check_write(self, caller: Caller, mount_id: bytes, bucket: str, record: ObjectRecord) -> None:
+        """Raises InvalidRequest, NotSupported for an object that the origin cannot hold."""
+        request = CheckWrite(caller=caller, mount_id=mount_id, bucket=bucket, record=record)
+        await self._ask(mount_id, record.key, request)
 
     async def tags(self, caller: Caller, mount_id: bytes, bucket: str, key: str) -> dict[str, str]:
         """The tags of the object at the origin. Raises KeyNotFound, NotSupported."""

@@ -8,7 +8,15 @@ from collections.abc import AsyncIterator, Mapping
 
 from zerohop.client.cluster import ClusterClient
 from zerohop.client.writers import new_content
-from zerohop.errors import BodyTooShort, Conflict, NotFound, OperationConflict, SessionFenced
+from zerohop.errors import (
+    BodyTooShort,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    NotSupported,
+    OperationConflict,
+    SessionFenced,
+)
 from zerohop.model import Caller, ObjectRecord, Segment, WritePolicy
 from zerohop.rpc.master_api import ObjectResult, PutObject
 from zerohop.rpc.mutation import new_mutation_id
@@ -18,8 +26,8 @@ __all__ = ["Chunks", "write_object"]
 
 Chunks = AsyncIterator[bytes]
 
-_REFUSED = (Conflict, NotFound, OperationConflict, SessionFenced)
-"""Answers of the master that say for certain that a commit did not happen."""
+_REFUSED = (Conflict, InvalidRequest, NotFound, NotSupported, OperationConflict, SessionFenced)
+"""Answers that say for certain that a commit did not happen."""
 
 _COMMIT_TIMEOUT_S = 30.0
 _THREAD_FROM_BYTES = 64 << 10

@@ -20,6 +20,7 @@ from zerohop.rpc.message import Request
 
 __all__ = [
     "CheckOrigin",
+    "CheckWrite",
     "CommitStaged",
     "CopyMounted",
     "DeleteMounted",
@@ -43,6 +44,18 @@ class CheckOrigin(Request[Empty], tag="check_origin", kw_only=True):
 
     mount: MountInfo
     secrets: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class CheckWrite(Request[Empty], tag="check_write", kw_only=True):
+    """Can the origin hold such an object? Asked before one is taken that it is to get later: what it refuses then would
+    never leave the cluster. One that does not answer refuses nothing. Raises InvalidRequest (the key, with the reason),
+    NotSupported (tags).
+    """
+
+    caller: Caller
+    mount_id: bytes
+    bucket: str
+    record: ObjectRecord
 
 
 class DropMount(Request[Empty], tag="drop_mount", kw_only=True):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+
 from zerohop.client.worker_links import WorkerLinks
-from zerohop.errors import AccessDenied
+from zerohop.errors import AccessDenied, OriginRefused, UnderStoreFailed
 from zerohop.model import mount_of
 from zerohop.rpc.call import Call
 from zerohop.rpc.master_api import Empty, GetMount, MountSecrets, ObjectPage
 from zerohop.rpc.origin_api import (
     CheckOrigin,
+    CheckWrite,
     CommitStaged,
     CopyMounted,
     DeleteMounted,
@@ -31,6 +35,7 @@ from zerohop_worker.mounts.local_bytes import LocalBytes
 from zerohop_worker.mounts.owner import Master, Owner
 from zerohop_worker.mounts.parts import Parts
 from zerohop_worker.mounts.reading import MountedReading
+from zerohop_worker.mounts.records import attributes_of
 from zerohop_worker.mounts.registry import OpenOrigin, Registry
 from zerohop_worker.mounts.runs import Runs
 from zerohop_worker.mounts.sources import MountedSources
@@ -38,6 +43,11 @@ from zerohop_worker.mounts.staging import StagedWrites
 from zerohop_worker.peers import Peers
 
 __all__ = ["Mounts"]
+
+_log = logging.getLogger(__name__)
+
+_CHECK_S = 2.0
+"""Longer no write waits for an origin that is to get it later."""
 
 
 class Mounts:
@@ -65,6 +75,7 @@ class Mounts:
         """Registers the handlers."""
         owner, changes = self.owner, self._changes
         server.register(CheckOrigin, self.check_origin)
+        server.register(CheckWrite, self.check_write)
         server.register_sync(DropMount, self.drop_mount)
         server.register(ResolveMounted, lambda request, _call: owner.resolve(request))
         server.register(ListMounted, self.list_mounted)
@@ -85,6 +96,17 @@ class Mounts:
             await store.check()
         finally:
             await store.close()
+        return Empty()
+
+    async def check_write(self, request: CheckWrite, _call: Call) -> Empty:
+        """See `CheckWrite`."""
+        mount = await self.registry.get(request.mount_id)
+        record = request.record
+        try:
+            async with asyncio.timeout(_CHECK_S):
+                await mount.store.check_write(record.key, attributes_of(record))
+        except (OriginRefused, UnderStoreFailed, TimeoutError) as error:
+            _log.info("the origin cannot be asked whether it can hold %r, it will see: %s", record.key, error)
         return Empty()
 
     def drop_mount(self, request: DropMount, _call: Call) -> Empty:

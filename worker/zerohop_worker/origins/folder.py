@@ -116,6 +116,11 @@ class FolderOrigin:
             f"list {prefix} in {self.root.path}", self._lister.page, prefix, delimiter, after, limit
         )
 
+    async def check_write(self, key: str, attributes: Attributes) -> None:
+        """See `OriginStore.check_write`."""
+        del attributes  # it keeps them all
+        await self._run(f"write {key}", self.changes.check_place, key_parts(key), key.endswith("/"))
+
     async def put(
         self,
         key: str,

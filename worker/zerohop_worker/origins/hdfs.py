@@ -116,6 +116,19 @@ class HdfsOrigin:
         except FileNotFoundError:
             raise OriginRefused(f"HDFS has no folder {self.paths.root}", reason="NoFolder") from None
 
+    async def check_write(self, key: str, attributes: Attributes) -> None:
+        """See `OriginStore.check_write`."""
+        refuse_tags(key, attributes.tags)
+        await self.calls.run(f"write {key}", self._check_place, key, self.paths.of(key))
+
+    def _check_place(self, key: str, path: str) -> None:
+        try:
+            found = self.calls.client.get_file_info(path)
+        except FileNotFoundError:
+            return
+        if found.isdir != key.endswith("/"):
+            raise InvalidRequest(f"cannot write {key}: there is something else of that name")
+
     async def put(
         self,
         key: str,

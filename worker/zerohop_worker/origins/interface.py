@@ -178,6 +178,11 @@ class OriginStore(Protocol):
         Costs the page.
         """
 
+    async def check_write(self, key: str, attributes: Attributes) -> None:
+        """Raises InvalidRequest for a key that the store cannot hold as things are, and NotSupported for attributes,
+        as a write of bytes would.
+        """
+
     async def put(
         self,
         key: str,

@@ -168,6 +168,11 @@ class ObstoreOrigin:
         except (obstore.exceptions.BaseError, ValueError, OSError) as error:
             raise store_error(error, f"list {self.place}") from None
 
+    async def check_write(self, key: str, attributes: Attributes) -> None:
+        """See `OriginStore.check_write`."""
+        refuse_odd(self.full_key(key))
+        attributes_for(attributes, isinstance(self.settings, AzureSettings))
+
     async def put(
         self,
         key: str,

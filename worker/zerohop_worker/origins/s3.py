@@ -161,6 +161,9 @@ class S3Origin:
         """See `OriginStore.list`."""
         return await list_page(self.requests, self._prefix, prefix, delimiter, after, limit)
 
+    async def check_write(self, key: str, attributes: Attributes) -> None:
+        """See `OriginStore.check_write`: what S3 takes here it takes there."""
+
     async def put(
         self,
         key: str,
