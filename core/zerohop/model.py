@@ -89,6 +89,7 @@ class Origin(Record, frozen=True):
     modified_ms: int = 0
     validated_ms: int = 0
     version_id: str = ""
+    tag_count: int = 0  # the tags themselves stand at the origin alone
 
 
 class OriginRef(Record, frozen=True):
@@ -129,7 +130,8 @@ class ObjectRecord(Record, frozen=True):
     segments: tuple[Segment, ...] = ()
     # Upload id of the multipart upload whose manifest rows list the segments; b"" for none.
     manifest: bytes = b""
-    # Number of parts of a multipart object, 0 for an object written by one PUT.
+    # Number of parts of a multipart object, 0 for an object written by one PUT. Where those of a mounted object begin
+    # is asked of its origin (`LocatePart`).
     part_count: int = 0
     # Id of the inline data row; b"" for none.
     inline: bytes = b""

@@ -24,10 +24,13 @@ __all__ = [
     "note_local",
     "origin_needed",
     "refuse_mounted",
+    "refuse_unchecked",
 ]
 
 _WRITERS_TURN_MS = 60_000
 """Who writes through brings the object to the origin himself; after this time the queue does, for he may have died."""
+
+_HOLDS_ANY_KEY = "s3://"
 
 
 async def mount_row(reads: Reads, mount_id: bytes) -> MountRow:
@@ -85,6 +88,16 @@ def origin_needed(
     )
 
 
+def refuse_unchecked(bucket: BucketRecord, mount: MountInfo, *, is_checked: bool) -> None:
+    """For what the origin is to get later. Raises OriginNeeded unless it is known that it can hold it."""
+    if not is_checked and not mount.uri.startswith(_HOLDS_ANY_KEY):
+        raise OriginNeeded(
+            f"bucket {bucket.name!r} is mounted: ask the owner of the key whether its origin can hold it",
+            mount=bucket.mount_id.hex(),
+            unchecked="yes",
+        )
+
+
 def refuse_mounted(bucket: BucketRecord) -> None:
     """For operations that are the origin's in a mounted bucket. Raises OriginNeeded there."""
     if bucket.mount_id:
@@ -107,6 +120,7 @@ async def note_local(
     write_policy: str,
     *,
     to_be_persisted: bool = False,
+    is_checked: bool = False,
 ) -> bool:
     """The commit makes `record` a local object of a mounted bucket, if the policy ("": that of the mount) allows it.
     Answers whether the caller has to bring it to the origin before anybody is told.
@@ -118,6 +132,8 @@ async def note_local(
     writes_through = policy in (WritePolicy.THROUGH, WritePolicy.CACHE_THROUGH)
     if writes_through and not to_be_persisted:
         raise origin_needed(bucket, write_policy=policy.value)
+    if not to_be_persisted:  # else its upload was checked
+        refuse_unchecked(bucket, mount, is_checked=is_checked)
     noted = LocalObject(
         queued=policy is not WritePolicy.MUST_CACHE,
         since_ms=namespace.now_ms(),

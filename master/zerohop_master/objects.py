@@ -107,7 +107,9 @@ async def put_object(namespace: Namespace, request: PutObject) -> ObjectResult:
         bucket, old = await namespace.bucket_and_row(transaction, request.caller, request.bucket, given.key)
         check_expected(old, request.expected_version)
         if bucket.mount_id:
-            await note_local(namespace, transaction, bucket, given, request.write_policy)
+            await note_local(
+                namespace, transaction, bucket, given, request.write_policy, is_checked=request.is_checked
+            )
         references = References(transaction, namespace.now_ms())
         record = msgspec.structs.replace(
             given,

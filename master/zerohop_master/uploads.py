@@ -22,7 +22,7 @@ from zerohop_master import keys
 from zerohop_master.contents import References
 from zerohop_master.due_work import CLEAN_PARTS
 from zerohop_master.kv.interface import Row
-from zerohop_master.local_objects import check_writable
+from zerohop_master.local_objects import check_writable, refuse_unchecked
 from zerohop_master.namespace import Namespace, Reads
 from zerohop_master.objects import check_key
 from zerohop_master.rows import CLEAN_UP, PART, UPLOAD, CleanUp
@@ -53,7 +53,8 @@ async def create_upload(namespace: Namespace, request: CreateUpload) -> UploadRe
     async def body(transaction: Transaction) -> UploadResult:
         bucket = await namespace.bucket(transaction, request.caller, request.bucket)
         if bucket.mount_id:
-            await check_writable(transaction, bucket)
+            mount = await check_writable(transaction, bucket)
+            refuse_unchecked(bucket, mount, is_checked=request.is_checked)
         upload_id = namespace.new_id()
         upload = UploadRecord(
             upload_id=upload_id.hex(),

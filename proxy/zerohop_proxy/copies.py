@@ -63,7 +63,8 @@ async def copy_object(request: S3Request) -> Answer:
         _check_size(found.record.size_bytes)
         record = asked if directive == "REPLACE" else _with_metadata_of(found.record, asked)
         if tags_are_copied:
-            record = msgspec.structs.replace(record, tags=found.record.tags)
+            tags = await request.cluster.mounts.tags_of(request.caller, source.bucket, found)
+            record = msgspec.structs.replace(record, tags=dict(tags))
         if not algorithm or algorithm.lower() in found.record.checksums:
             try:
                 return found, await _copy_by_reference(request, source, found, record, expected, mutation)

@@ -54,8 +54,9 @@ def object_headers(record: ObjectRecord, overrides: Mapping[str, str]) -> Header
         headers.extend(user_metadata_headers(record.metadata))
     if record.storage_class != "STANDARD":
         headers.append(("x-amz-storage-class", record.storage_class))
-    if record.tags:
-        headers.append(("x-amz-tagging-count", str(len(record.tags))))
+    tag_count = len(record.tags) if record.origin is None else record.origin.tag_count
+    if tag_count:
+        headers.append(("x-amz-tagging-count", str(tag_count)))
     return headers
 
 

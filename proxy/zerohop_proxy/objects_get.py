@@ -7,12 +7,13 @@ from typing import Final
 
 from zerohop.client.mounts import WhatIsRead
 from zerohop.errors import Conflict, OriginChanged
-from zerohop.model import ObjectRecord, ReadPolicy
-from zerohop.rpc.master_api import LookupObject, ObjectResult, ReadManifest
+from zerohop.model import ReadPolicy
+from zerohop.rpc.master_api import LookupObject, ObjectResult
 from zerohop_proxy.answer import Answer, Headers
 from zerohop_proxy.body_out import SOURCE_HEADER, send_object, source_line
 from zerohop_proxy.conditions import Outcome, evaluate_read, failed_read_condition, range_applies
 from zerohop_proxy.object_answer import checksum_headers, object_headers
+from zerohop_proxy.object_parts import part_of
 from zerohop_proxy.params import parse_read_part_number, parse_response_overrides, parse_version_id
 from zerohop_proxy.ranges import ByteRange, resolve_range, wanted_of
 from zerohop_proxy.request import S3Request
@@ -102,7 +103,10 @@ async def head_object(request: S3Request) -> Answer | None:
             lines = request.services.described.lines(request.bucket, found)
             await request.out.write(request.out.head_of(200, lines))
             return None
-        described = await _describe(request, found)
+        try:
+            described = await _describe(request, found)
+        except OriginChanged:
+            described = await _describe(request, await _look_again(request, found.mount_id))
     if isinstance(described, Answer):
         return described
     status, headers, span = described
@@ -137,19 +141,20 @@ async def _describe(request: S3Request, found: ObjectResult) -> Answer | tuple[i
         return Answer(304, [item for item in headers if item[0] in _OF_304])
     if outcome is Outcome.PRECONDITION_FAILED:
         raise S3Error("PreconditionFailed", Condition=failed_read_condition(headers_in))
-    part_number = parse_read_part_number(query) if query else None
+    part_number, part_count = parse_read_part_number(query) if query else None, 0
     if part_number is not None and "range" in headers_in:
         raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
     if part_number is not None:
-        span: ByteRange | None = await _part(request, record, part_number)
+        span: ByteRange | None
+        span, part_count = await part_of(request, found, part_number)
     elif "range" in headers_in and range_applies(headers_in, record.etag, record.modified_ms):
         span = resolve_range(headers_in["range"], record.size_bytes)
     else:
         span = None
     if headers_in.get("x-amz-checksum-mode", "").upper() == "ENABLED" and span is None:
         headers.extend(checksum_headers(record))
-    if part_number is not None and record.part_count:
-        headers.append(("x-amz-mp-parts-count", str(record.part_count)))
+    if part_number is not None and part_count:
+        headers.append(("x-amz-mp-parts-count", str(part_count)))
     if span is None:
         return 200, headers, ByteRange(0, record.size_bytes)
     if span.length_bytes == 0:  # part 1 of an empty object: a range cannot name it
@@ -159,24 +164,3 @@ async def _describe(request: S3Request, found: ObjectResult) -> Answer | tuple[i
 
 
 _OF_304 = ("ETag", "Last-Modified", "Cache-Control", "Expires")
-
-
-async def _part(request: S3Request, record: ObjectRecord, part_number: int) -> ByteRange:
-    """The bytes of one part. An object of one PUT has one part."""
-    if part_number > max(record.part_count, 1):
-        raise S3Error(
-            "InvalidPartNumber",
-            PartNumberRequested=str(part_number),
-            ActualPartCount=str(max(record.part_count, 1)),
-        )
-    if not record.part_count:
-        return ByteRange(0, record.size_bytes)
-    if record.manifest:
-        page = await request.cluster.call(
-            ReadManifest(manifest=record.manifest, part_number=part_number, limit=1)
-        )
-        segments, first, index = page.segments, page.first_offset, part_number - 1 - page.first_index
-    else:
-        segments, first, index = record.segments, 0, part_number - 1
-    start = first + sum(segment.length for segment in segments[:index])
-    return ByteRange(start, segments[index].length)

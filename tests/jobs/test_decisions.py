@@ -70,6 +70,13 @@ def test_a_worker_that_joins_gets_what_is_first_its_own() -> None:
     assert to_home()(["a"], ["a", "b"]) == Change()
 
 
+def test_spans_under_a_limit_are_what_a_second_may_take() -> None:
+    content = content_id(b"sessions", 1, BLOCK)
+    held = HeldPiece(Piece(content, 5 * BLOCK, 0, 5 * BLOCK), (), None)
+    assert [span.blocks for span in spans(held, ["a"], 1, 2 * BLOCK)] == [2, 2, 1]
+    assert [span.blocks for span in spans(held, ["a"], 1, BLOCK // 2)] == [1] * 5
+
+
 @pytest.mark.parametrize("copies", [1, 2])
 @given(size_bytes=st.integers(1, 70 * BLOCK))
 def test_spans_cover_a_content_once_each_at_its_own_workers(copies: int, size_bytes: int) -> None:

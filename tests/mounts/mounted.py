@@ -33,8 +33,9 @@ from zerohop.rpc.mutation import new_mutation_id
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
-__all__ = ["BLOCK_BYTES", "Mounted", "Site", "noise", "source", "status_of"]
+__all__ = ["BLOCK_BYTES", "Mounted", "Site", "noise", "source", "status_of", "upload"]
 
 BLOCK_BYTES = 1 << 20
 """Of most mounts here: many blocks of few bytes."""
@@ -242,3 +243,19 @@ def source(found: Mapping[str, Any]) -> str:
     """Where the first bytes of an answer came from."""
     headers: dict[str, str] = found["ResponseMetadata"]["HTTPHeaders"]
     return headers["x-zerohop-source"]
+
+
+def upload(client: S3Client, bucket: str, key: str, parts: list[bytes]) -> str:
+    """An upload in parts; answers its ETag."""
+    started = client.create_multipart_upload(
+        Bucket=bucket, Key=key, ContentType="text/x", Metadata={"m": "1"}
+    )
+    upload_id = started["UploadId"]
+    done: list[CompletedPartTypeDef] = []
+    for number, body in enumerate(parts, 1):
+        part = client.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body)
+        done.append({"PartNumber": number, "ETag": part["ETag"]})
+    completed = client.complete_multipart_upload(
+        Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": done}
+    )
+    return completed["ETag"]

@@ -41,6 +41,18 @@ def expected(prefix: str, delimiter: str) -> tuple[list[str], list[str]]:
     return keys, sorted(groups)
 
 
+def test_fs_ls_asks_for_pages_and_not_for_objects(mount: Mount, site: Site, remote: Remote) -> None:
+    mounted = mount()
+    for number in range(30):
+        mounted.place(f"d/{number:02}", b"body")
+    assert mounted.read("d/07") == b"body"
+    remote.forget()
+    lines = site.cluster.cli("fs", "ls", "-R", f"/{mounted.name}/d").stdout.splitlines()
+    assert [line.split()[-2] for line in lines] == ["100%" if number == 7 else "0%" for number in range(30)]
+    asked = [line for line in remote.proxy.requests if "list-type=2" not in line]
+    assert [line for line in asked if f"/{PREFIX}/d/" in line] == []
+
+
 @pytest.mark.parametrize("page", [1, 2, 3, 1000])
 @pytest.mark.parametrize(("prefix", "delimiter"), [("", ""), ("", "/"), ("b/", ""), ("c/", "/"), ("b", "/")])
 def test_pages_of_both(mixed: Mounted, page: int, prefix: str, delimiter: str) -> None:

@@ -14,7 +14,7 @@ from botocore.exceptions import (
     IncompleteReadError,
     ResponseStreamingError,
 )
-from tests.mounts.mounted import BLOCK_BYTES, Mounted, Site, noise, status_of
+from tests.mounts.mounted import BLOCK_BYTES, PREFIX, Mounted, Site, noise, source, status_of
 from tests.mounts.remote import Remote, eventually
 
 Mount = Callable[..., Mounted]
@@ -133,6 +133,37 @@ def test_fs_sync_and_ls_sync(mount: Mount, site: Site) -> None:
     assert mounted.read("d/one") == b"newest"
 
 
+@pytest.mark.parametrize("ttl_s", [0.0, -1.0])
+def test_what_is_stored_with_an_object_changes_alone(mount: Mount, remote: Remote, ttl_s: float) -> None:
+    """S3 leaves the ETag as it is then, and says 304 to who asks by it."""
+    mounted = mount(metadata_ttl_s=ttl_s)
+    body = mounted.place("file", noise(BLOCK_BYTES), ContentType="text/old", Metadata={"v": "1"})
+    assert mounted.get("file")["ContentType"] == "text/old"
+    mounted.place("file", body, ContentType="text/new", Metadata={"v": "2"}, Tagging="a=1&b=2")
+    mounted.sync()
+    remote.forget()
+    found = mounted.get("file")
+    assert (found["ContentType"], found["Metadata"], found["TagCount"]) == ("text/new", {"v": "2"}, 2)
+    assert (found["Body"], source(found)) == (body, "MEM")
+    assert remote.fetched("file") == 0
+
+    mounted.remote.s3.delete_object_tagging(Bucket=mounted.remote_bucket, Key=f"{PREFIX}/file")
+    mounted.sync()
+    assert "TagCount" not in mounted.get("file")
+
+
+def test_cat_shows_what_has_changed_within_the_ttl(mount: Mount, site: Site) -> None:
+    mounted = mount(metadata_ttl_s=-1.0)
+    mounted.place("file", b"what was believed")
+    assert mounted.status("file") == 200
+    mounted.place("file", b"what is there")
+    assert site.cluster.cli("fs", "cat", f"/{mounted.name}/file").stdout == "what is there"
+    mounted.place("other", b"what was believed")
+    assert mounted.status("other") == 200
+    mounted.place("other", b"what is there")
+    assert site.cluster.cli("fs", "tail", "-c", "5", f"/{mounted.name}/other").stdout == "there"
+
+
 def test_overwritten_within_the_ttl_before_the_first_byte(mounted: Mounted) -> None:
     old = mounted.place("file", noise(4 * BLOCK_BYTES))
     assert mounted.read("file", Range="bytes=0-99") == old[:100]
@@ -227,6 +258,7 @@ def test_what_the_origin_tells_of_an_object(mounted: Mounted) -> None:
             "StorageClass",
         ):
             assert found[name] == at_origin[name], name
+        assert found["TagCount"] == 2
     (entry,) = mounted.s3.list_objects_v2(Bucket=mounted.name)["Contents"]
     assert (entry["ETag"], entry["Size"], entry["StorageClass"]) == (at_origin["ETag"], 4, "STANDARD_IA")
     tags = mounted.s3.get_object_tagging(Bucket=mounted.name, Key="file")["TagSet"]
@@ -238,3 +270,4 @@ def test_what_the_origin_tells_of_an_object(mounted: Mounted) -> None:
         "TagSet"
     ]
     assert (tag["Key"], tag["Value"]) == ("team", "blue")
+    assert mounted.s3.head_object(Bucket=mounted.name, Key="file")["TagCount"] == 1

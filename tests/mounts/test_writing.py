@@ -13,14 +13,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.mounts.mounted import BLOCK_BYTES, Mounted, Site, noise, status_of
+from tests.mounts.mounted import BLOCK_BYTES, PREFIX, Mounted, Site, noise, status_of, upload
 from tests.mounts.remote import Remote
 
 from zerohop.model import WritePolicy
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 Mount = Callable[..., Mounted]
 
@@ -162,21 +161,6 @@ def test_one_of_two_writers_wins(mounted: Mounted, size: int) -> None:
     assert mounted.read("file") == mounted.at_origin("file")["Body"] == won
 
 
-def upload(client: S3Client, bucket: str, key: str, parts: list[bytes]) -> str:
-    started = client.create_multipart_upload(
-        Bucket=bucket, Key=key, ContentType="text/x", Metadata={"m": "1"}
-    )
-    upload_id = started["UploadId"]
-    done: list[CompletedPartTypeDef] = []
-    for number, body in enumerate(parts, 1):
-        part = client.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body)
-        done.append({"PartNumber": number, "ETag": part["ETag"]})
-    completed = client.complete_multipart_upload(
-        Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": done}
-    )
-    return completed["ETag"]
-
-
 @pytest.mark.parametrize("policy", POLICIES)
 def test_multipart(mount: Mount, remote: Remote, policy: WritePolicy) -> None:
     mounted = mount(write_policy=policy)
@@ -228,11 +212,25 @@ def test_copies(mounted: Mounted, site: Site) -> None:
         assert mounted.at_origin(key)["Metadata"] == {"n": "new"}
         assert mounted.get(key)["Metadata"] == {"n": "new"}
         assert mounted.read(key) == body
+    tagged = {"Metadata": {"m": "tagged"}, "Tagging": "colour=green"}
+    mounted.place("tagged", small, **tagged)
+    for where in (mounted.name, native):
+        mounted.s3.copy_object(Bucket=where, Key="tagged-too", CopySource=f"{mounted.name}/tagged")
+        assert tags_of(mounted.s3, where, "tagged-too") == {"colour": "green"}
+    assert tags_of(mounted.remote.s3, mounted.remote_bucket, f"{PREFIX}/tagged-too") == {"colour": "green"}
+    site.cluster.cli("fs", "cp", f"/{mounted.name}/tagged", f"/{native}/tagged-cp")
+    site.cluster.cli("fs", "mv", f"/{mounted.name}/tagged", f"/{mounted.name}/tagged-mv")
+    for where, key in ((native, "tagged-cp"), (mounted.name, "tagged-mv")):
+        assert tags_of(mounted.s3, where, key) == {"colour": "green"}
     with pytest.raises(ClientError) as missing:
         mounted.s3.copy_object(Bucket=mounted.name, Key="x", CopySource=f"{mounted.name}/nothing")
     assert status_of(missing)[0] == 404
     done = upload_copied_parts(mounted, "large", len(large))
     assert mounted.at_origin(done)["Body"] == mounted.read(done) == large * 3
+
+
+def tags_of(s3: Any, bucket: str, key: str) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]}
 
 
 def upload_copied_parts(mounted: Mounted, source: str, size: int) -> str:
@@ -341,26 +339,3 @@ def test_read_only(mount: Mount, site: Site, tmp_path: Path) -> None:
         assert status_of(refused) == (403, "AccessDenied"), number
     assert mounted.read("file") == b"as it was"
     assert (mounted.keys(), mounted.origin_keys()) == (["file"], ["file"])
-
-
-def test_folder_takes_writes(site: Site, tmp_path: Path) -> None:
-    folder = tmp_path / "nfs"
-    info = site.mount_folder(folder)
-    mounted = Mounted(site, info, None, "")  # type: ignore[arg-type]
-    body = noise(2 * BLOCK_BYTES + 7)
-    mounted.s3.put_object(Bucket=mounted.name, Key="a/b/file", Body=body)
-    assert (folder / "a/b/file").read_bytes() == mounted.read("a/b/file") == body
-    upload(mounted.s3, mounted.name, "a/parts", [noise(5 << 20), b"end"])
-    assert (folder / "a/parts").stat().st_size == (5 << 20) + 3
-    mounted.s3.copy_object(Bucket=mounted.name, Key="copy", CopySource=f"{mounted.name}/a/b/file")
-    assert (folder / "copy").read_bytes() == body
-    for key in ("a", "a/b/file/x", "../up", "a/../b"):
-        with pytest.raises(ClientError) as refused:
-            mounted.s3.put_object(Bucket=mounted.name, Key=key, Body=b"x")
-        status, _ = status_of(refused)
-        assert 400 <= status < 500, (key, refused.value)
-    assert sorted(mounted.keys()) == ["a/b/file", "a/parts", "copy"]
-    for key in ("a/b/file", "a/parts", "copy"):
-        mounted.s3.delete_object(Bucket=mounted.name, Key=key)
-    assert mounted.keys() == []
-    assert not list(tmp_path.glob("up*"))

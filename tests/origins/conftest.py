@@ -21,6 +21,7 @@ from tests.support.origin_servers import (
     hadoop_cluster,
     moto_server,
 )
+from tests.support.xml_gcs import XmlGcs, xml_gcs
 
 from zerohop.model import MountInfo
 from zerohop_worker.origins.interface import OriginStore
@@ -50,6 +51,12 @@ def moto_port() -> Iterator[int]:
 def azurite_port() -> Iterator[int]:
     with azurite() as port:
         yield port
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[XmlGcs]:
+    with xml_gcs() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +124,7 @@ class Place:
 S3_SECRETS = {"access_key": "AKIAORIGIN", "secret_key": "secret"}
 
 
-KINDS = ["s3", "folder", "azure"]
+KINDS = ["s3", "folder", "azure", "gcs"]
 HADOOP = [pytest.param("hdfs", marks=pytest.mark.soak(cost_s=3))] if HAS_HADOOP else []
 
 
@@ -136,6 +143,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         return Place(
             "hdfs", mount(f"hdfs://127.0.0.1:{request.getfixturevalue('hadoop_port')}{folder_at}"), {}
         )
+    if request.param == "gcs":
+        gcs = request.getfixturevalue("gcs")
+        return Place("gcs", mount(f"gs://bucket-{next(_numbers)}/base", endpoint=gcs.url), {"token": "any"})
     endpoint = f"http://127.0.0.1:{request.getfixturevalue('azurite_port')}/{AZURITE_ACCOUNT}"
     container = f"container-{next(_numbers)}"
     create_container(endpoint, container)

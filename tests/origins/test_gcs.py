@@ -104,7 +104,9 @@ async def test_conditions(origin: OriginStore, bucket: Bucket) -> None:
     bucket.put("key", b"one")
     first = await origin.head("key")
     assert first is not None
-    assert await origin.head("key", unless=first.validator) is None
+    unchanged = await origin.head("key", unless=first.validator)
+    assert unchanged is not None
+    assert unchanged.validator == first.validator
     opened = await origin.open("key", 0, None, match=first.validator)
     await opened.close()
     bucket.put("key", b"two")

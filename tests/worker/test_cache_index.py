@@ -56,8 +56,29 @@ def test_a_scan_does_not_displace_what_was_used_again() -> None:
     assert not hot.gone
 
 
+def test_nothing_is_dropped_while_a_lower_tier_lies_idle() -> None:
+    index = CacheIndex([("MEM", 4 * PAGE), ("SSD", 400 * PAGE)])
+    for number in range(200):
+        put(index, number)
+        if number % 3 == 0 and (move := index.take_move(0)) is not None:
+            index.moved(move, done=True, now=0)
+        index.check_invariants()
+    while (move := index.take_move(0)) is not None:
+        index.moved(move, done=True, now=0)
+    index.make_headroom(0)
+    assert all(index.find(block(number)) is not None for number in range(200))
+    for number in range(200, 600):
+        put(index, number)
+        while (move := index.take_move(0)) is not None:
+            index.moved(move, done=True, now=0)
+    assert index.tiers["SSD"].free_bytes > 0  # what is read once does not fill it to the brim
+    index.check_invariants()
+
+
 def test_what_was_used_again_is_demoted_and_the_rest_dropped() -> None:
     index = CacheIndex([("MEM", 4 * PAGE), ("SSD", 40 * PAGE)])
+    for number in range(100, 135):  # no room lies idle
+        index.adopt("SSD", block(number), PAGE, number)
     copies = [put(index, number) for number in range(4)]
     for copy in copies[:2]:
         index.touch(copy, 1)

@@ -96,6 +96,10 @@ class Tier:
         """What is left of the quota; negative when it was lowered or a lent block is still out."""
         return self.quota_bytes - self.taken_bytes
 
+    def is_idle(self, low_water: float, now: float) -> bool:
+        """Whether it has room that nobody has to leave for, and takes it."""
+        return self.taken_bytes < self.quota_bytes * low_water and now >= self.failed_until_s
+
     def sync_policy(self, copy: Copy) -> None:
         """Shows the copy to the policy, or hides it, as its flags ask."""
         if not copy.evictable:

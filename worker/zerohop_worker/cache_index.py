@@ -261,22 +261,22 @@ class CacheIndex:
                 self._recall(copy, now)
             return not copy.lent
 
-        victim = tier.policy.evict(allowed)
+        lower = [self.tiers[name] for name in self._order[self._order.index(tier.name) + 1 :]]
+        # Where room lies idle further down nothing has to be dropped; the disk is waited for by nobody.
+        is_idle = any(one.is_idle(self._low, now) for one in lower)
+        may_demote = bool(lower) and len(self._demotions) + self._demoting < MAX_DEMOTIONS
+        victim = None if is_idle and not may_demote else tier.policy.evict(allowed)
         if victim is None:
             return False
         copy = tier.copies[victim.block]
-        lower = self._order[self._order.index(tier.name) + 1 :]
-        has_lower_copy = any(copy.block in self.tiers[name].copies for name in lower)
-        if victim.earned and lower and not has_lower_copy and self._demotions_open() < MAX_DEMOTIONS:
+        has_lower_copy = any(copy.block in one.copies for one in lower)
+        if may_demote and not has_lower_copy and (victim.earned or is_idle):
             copy.moving = True
             self._demotions[copy.block] = copy
         else:
             self.evicted[copy.tier] += 1
             self.drop(copy)
         return True
-
-    def _demotions_open(self) -> int:
-        return len(self._demotions) + self._demoting
 
     def make_headroom(self, now: float) -> None:
         """The background job: brings tiers that are above the high watermark down to the low one, and mounts that
@@ -394,6 +394,6 @@ class CacheIndex:
         assert all(self._incoming.values())
         assert all(self._indices.values())
         assert all(copy.moving and not copy.gone for copy in self._demotions.values())
-        assert self._demotions_open() <= MAX_DEMOTIONS
+        assert len(self._demotions) + self._demoting <= MAX_DEMOTIONS
         self.holds.check_invariants()
         self.shares.check_invariants([copy for tier in self.tiers.values() for copy in tier.copies.values()])

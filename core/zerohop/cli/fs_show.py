@@ -42,13 +42,13 @@ _bytes_option = click.option(
 )
 
 
-async def _object(objects: ObjectClient, text: str, *, with_data: bool = False) -> ObjectResult:
+async def _object(objects: ObjectClient, text: str) -> ObjectResult:
     """The object at a path. Raises InvalidRequest for a folder, KeyNotFound for nothing."""
     path = parse_cluster(text)
     found = await require(objects, path)
     if found.file is None:
         raise InvalidRequest(f"{path} is a folder: name an object in it")
-    return await objects.lookup(path.bucket, path.key, with_data=True) if with_data else found.file
+    return found.file
 
 
 @click.command()
@@ -118,8 +118,7 @@ async def _facts(objects: ObjectClient, found: Found) -> dict[str, Any]:
 async def cat(objects: ObjectClient, paths: tuple[str, ...]) -> None:
     """Write objects to standard output, in bounded memory."""
     for text in paths:
-        with objects.client.reading():
-            await _write_range(objects, await _object(objects, text, with_data=True), 0, None)
+        await _write_range(objects, text, 0, None)
 
 
 @click.command()
@@ -128,8 +127,7 @@ async def cat(objects: ObjectClient, paths: tuple[str, ...]) -> None:
 @reading_cluster
 async def head(objects: ObjectClient, path: str, size_bytes: int) -> None:
     """Write the first bytes of an object."""
-    with objects.client.reading():
-        await _write_range(objects, await _object(objects, path, with_data=True), 0, size_bytes)
+    await _write_range(objects, path, 0, size_bytes)
 
 
 @click.command()
@@ -138,13 +136,13 @@ async def head(objects: ObjectClient, path: str, size_bytes: int) -> None:
 @reading_cluster
 async def tail(objects: ObjectClient, path: str, size_bytes: int) -> None:
     """Write the last bytes of an object."""
-    with objects.client.reading():
-        result = await _object(objects, path, with_data=True)
-        await _write_range(objects, result, max(0, result.record.size_bytes - size_bytes), None)
+    if size_bytes:
+        await _write_range(objects, path, -size_bytes, None)
 
 
-async def _write_range(objects: ObjectClient, result: ObjectResult, offset: int, size: int | None) -> None:
-    async with aclosing(objects.read_version(result, offset, size)) as chunks:
+async def _write_range(objects: ObjectClient, text: str, offset: int, size: int | None) -> None:
+    record, path = (await _object(objects, text)).record, parse_cluster(text)
+    async with aclosing(objects.read(path.bucket, record.key, offset, size)) as chunks:
         async for chunk in chunks:
             await write_out(chunk)
 

@@ -23,6 +23,7 @@ from zerohop.errors import (
 from zerohop.model import Caller, WritePolicy
 from zerohop.rpc.master_api import (
     CopyObject,
+    CreateUpload,
     DeleteObjects,
     GetMounted,
     ListObjects,
@@ -68,8 +69,14 @@ class MountedCalls:
                 return await self._list_versions(request, mount_id)
             case DeleteObjects():
                 return await self._delete(request, mount_id)
+            case PutObject() if needed.details.get("unchecked") or request.contents:
+                return await self._put_local(request, mount_id, needed)
             case PutObject():
                 return await self._put(request, mount_id, needed.details.get("write_policy", ""))
+            case CreateUpload():
+                await self._mounts.check_write(request.caller, mount_id, request.bucket, request.template)
+                checked = msgspec.structs.replace(request, is_checked=True)
+                return await self._ask(checked, timeout_s=_PUT_TIMEOUT_S)
             case CopyObject():
                 return await self._copy(request, mount_id)
             case SetTags():
@@ -152,15 +159,23 @@ class MountedCalls:
             raise Conflict("the object has changed since it was looked up")
         return cast("str", rows.records[0].etag)
 
-    async def _put(self, request: PutObject, mount_id: bytes, policy: str) -> ObjectResult:
-        """Small bodies are staged from here. A content that is in the cluster already becomes a local object, which is
-        brought to the origin at once. `policy` is that of the write.
+    async def _put_local(self, request: PutObject, mount_id: bytes, needed: OriginNeeded) -> ObjectResult:
+        """Once the origin could hold it. A content that is in the cluster already and is to go through becomes a local
+        object, too, which is brought to the origin at once.
         """
-        if request.contents:
-            local = msgspec.structs.replace(request, write_policy=WritePolicy.ASYNC_THROUGH.value)
-            put = cast("ObjectResult", await self._ask(local, timeout_s=_PUT_TIMEOUT_S))
-            put = msgspec.structs.replace(put, mount_id=mount_id)
-            return await self.persist(request.caller, request.bucket, put)
+        await self._mounts.check_write(request.caller, mount_id, request.bucket, request.record)
+        is_late = bool(needed.details.get("unchecked"))
+        policy = request.write_policy if is_late else WritePolicy.ASYNC_THROUGH.value
+        local = msgspec.structs.replace(request, write_policy=policy, is_checked=True)
+        put = cast("ObjectResult", await self._ask(local, timeout_s=_PUT_TIMEOUT_S))
+        if is_late:
+            return put
+        return await self.persist(
+            request.caller, request.bucket, msgspec.structs.replace(put, mount_id=mount_id)
+        )
+
+    async def _put(self, request: PutObject, mount_id: bytes, policy: str) -> ObjectResult:
+        """Small bodies are staged from here. `policy` is that of the write."""
         etag = await self._etag(mount_id, request.record.key, request.expected_version)
         writing = self._mounts.write(
             mount_id,

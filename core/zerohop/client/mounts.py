@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from zerohop.client.placement import origin_key, rank
 from zerohop.client.worker_links import WorkerLinks
-from zerohop.errors import NoWorker, OriginNeeded, Overloaded, PeerUnavailable, TransportError, ZerohopError
-from zerohop.model import Caller, ObjectRecord, WorkerInfo
+from zerohop.errors import (
+    NotSupported,
+    NoWorker,
+    OriginNeeded,
+    Overloaded,
+    PeerUnavailable,
+    TransportError,
+    ZerohopError,
+)
+from zerohop.model import Caller, ObjectRecord, OriginRef, WorkerInfo
 from zerohop.rpc.master_api import DeleteOutcome, DeleteResult, DeleteTarget, ObjectPage, ObjectResult
 from zerohop.rpc.message import Request
 from zerohop.rpc.mutation import new_mutation_id
 from zerohop.rpc.origin_api import (
+    CheckWrite,
     CommitStaged,
     CopyMounted,
     DeleteMounted,
     DiscardStaged,
     ListMounted,
+    LocatePart,
+    PartPlace,
     PersistMounted,
     ReadMountedTags,
     ResolveMounted,
@@ -242,10 +253,43 @@ class MountedObjects:
         """The origin's own copy. Raises NeedsBytes, KeyNotFound, Conflict, PreconditionFailed."""
         return await self._ask(request.mount_id, request.record.key, request, _CHANGE_TIMEOUT_S)
 
+    async def check_write(self, caller: Caller, mount_id: bytes, bucket: str, record: ObjectRecord) -> None:
+        """Raises InvalidRequest, NotSupported for an object that the origin cannot hold."""
+        request = CheckWrite(caller=caller, mount_id=mount_id, bucket=bucket, record=record)
+        await self._ask(mount_id, record.key, request)
+
     async def tags(self, caller: Caller, mount_id: bytes, bucket: str, key: str) -> dict[str, str]:
         """The tags of the object at the origin. Raises KeyNotFound, NotSupported."""
         request = ReadMountedTags(caller=caller, mount_id=mount_id, bucket=bucket, key=key)
         return (await self._ask(mount_id, key, request)).tags
+
+    async def tags_of(self, caller: Caller, bucket: str, found: ObjectResult) -> Mapping[str, str]:
+        """The tags of an object that was looked up, which stand in its record unless its origin has them. None where
+        the origin cannot tell them.
+        """
+        record = found.record
+        if record.origin is None or not record.origin.tag_count:
+            return record.tags
+        try:
+            return await self.tags(caller, found.mount_id, bucket, record.key)
+        except NotSupported:
+            return {}
+
+    async def part(self, caller: Caller, bucket: str, found: ObjectResult, number: int) -> PartPlace:
+        """Where a part of a mounted object begins. Raises InvalidPart (there is none of that number), NotSupported,
+        OriginChanged.
+        """
+        record = found.record
+        assert record.origin is not None, "the master knows the parts of all others"
+        request = LocatePart(
+            caller=caller,
+            bucket=bucket,
+            key=record.key,
+            ref=OriginRef(found.mount_id, record.key, record.origin.etag, record.origin.modified_ms),
+            size_bytes=record.size_bytes,
+            number=number,
+        )
+        return await self._ask(found.mount_id, record.key, request)
 
     async def set_tags(
         self, caller: Caller, mount_id: bytes, bucket: str, key: str, tags: dict[str, str]

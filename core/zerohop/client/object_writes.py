@@ -8,7 +8,15 @@ from collections.abc import AsyncIterator, Mapping
 
 from zerohop.client.cluster import ClusterClient
 from zerohop.client.writers import new_content
-from zerohop.errors import BodyTooShort, Conflict, NotFound, OperationConflict, SessionFenced
+from zerohop.errors import (
+    BodyTooShort,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    NotSupported,
+    OperationConflict,
+    SessionFenced,
+)
 from zerohop.model import Caller, ObjectRecord, Segment, WritePolicy
 from zerohop.rpc.master_api import ObjectResult, PutObject
 from zerohop.rpc.mutation import new_mutation_id
@@ -18,8 +26,8 @@ __all__ = ["Chunks", "write_object"]
 
 Chunks = AsyncIterator[bytes]
 
-_REFUSED = (Conflict, NotFound, OperationConflict, SessionFenced)
-"""Answers of the master that say for certain that a commit did not happen."""
+_REFUSED = (Conflict, InvalidRequest, NotFound, NotSupported, OperationConflict, SessionFenced)
+"""Answers that say for certain that a commit did not happen."""
 
 _COMMIT_TIMEOUT_S = 30.0
 _THREAD_FROM_BYTES = 64 << 10
@@ -37,6 +45,7 @@ async def write_object(
     policy: WritePolicy = WritePolicy.CACHE_THROUGH,
     headers: Mapping[str, str] | None = None,
     metadata: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
     expected_version: int | None = None,
 ) -> ObjectResult:
     """Makes the bytes of `chunks` the object `key`. `size_bytes`: how many they are, -1 when that is not known.
@@ -66,6 +75,7 @@ async def write_object(
         modified_ms=0,
         headers=dict(headers or {}),
         metadata=dict(metadata or {}),
+        tags=dict(tags or {}),
         segments=() if content is None else (Segment(content.content, content.length),),
         unpersisted=content is not None and not content.persisted,
     )

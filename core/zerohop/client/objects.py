@@ -8,9 +8,10 @@ from contextlib import aclosing
 import msgspec
 
 from zerohop.client.cluster import ClusterClient
+from zerohop.client.mounts import ALL
 from zerohop.client.object_reads import read_object
 from zerohop.client.object_writes import Chunks, write_object
-from zerohop.errors import Conflict, NeedsBytes, OperationConflict
+from zerohop.errors import Conflict, NeedsBytes, OperationConflict, OriginChanged
 from zerohop.model import ADMIN, BucketRecord, Caller, WritePolicy
 from zerohop.rpc.master_api import (
     CopyObject,
@@ -110,22 +111,40 @@ class ObjectClient:
     async def read(
         self, bucket: str, key: str, offset: int = 0, size: int | None = None
     ) -> AsyncGenerator[bytes | memoryview, None]:
-        """Bytes from `offset` on, at most `size`, all of one version. Close it (`aclosing`) when left early."""
+        """Bytes from `offset` on (negative: the last `-offset`), at most `size`, all of one version. Close it
+        (`aclosing`) when left early. Raises OriginChanged where a mounted object changes in the middle.
+        """
         with self.client.reading():
             result = await self.lookup(bucket, key, with_data=True)
-            stop = None if size is None else offset + size
-            async with aclosing(read_object(self.client, result, offset, stop)) as chunks:
+            begun = False
+            try:
+                async with aclosing(self._read_span(result, offset, size)) as chunks:
+                    async for chunk in chunks:
+                        begun = True
+                        yield chunk
+                return
+            except OriginChanged:
+                if begun:
+                    raise
+            # What was believed of it is outdated, and nobody has seen a byte yet.
+            result = await self._look_again(bucket, result)
+            async with aclosing(self._read_span(result, offset, size)) as chunks:
                 async for chunk in chunks:
                     yield chunk
 
-    async def read_version(
-        self, result: ObjectResult, offset: int = 0, size: int | None = None
+    def _read_span(
+        self, result: ObjectResult, offset: int, size: int | None
     ) -> AsyncGenerator[bytes | memoryview, None]:
-        """As `read`, of the version that was looked up (`with_data=True`) under `client.reading()`."""
-        stop = None if size is None else offset + size
-        async with aclosing(read_object(self.client, result, offset, stop)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        first = offset if offset >= 0 else max(0, result.record.size_bytes + offset)
+        return read_object(self.client, result, first, None if size is None else first + size)
+
+    async def _look_again(self, bucket: str, found: ObjectResult) -> ObjectResult:
+        """What a mounted object is at its origin now."""
+        key = found.record.key
+        try:
+            return await self.client.mounts.resolve(self.caller, found.mount_id, bucket, key, ALL, force=True)
+        except Conflict:  # it was written here meanwhile
+            return await self.lookup(bucket, key, with_data=True)
 
     async def write(
         self,
@@ -137,6 +156,7 @@ class ObjectClient:
         policy: WritePolicy = WritePolicy.CACHE_THROUGH,
         headers: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
         expected_version: int | None = None,
     ) -> ObjectResult:
         """Makes the bytes the object; `expected_version` 0 only if there is none. See `write_object`."""
@@ -151,18 +171,21 @@ class ObjectClient:
             policy=policy,
             headers=headers,
             metadata=metadata,
+            tags=tags,
             expected_version=expected_version,
         )
 
     async def copy(self, source_bucket: str, source_key: str, bucket: str, key: str) -> ObjectResult:
-        """Copies an object with its headers and metadata: by reference where the cluster can, else byte for byte."""
+        """Copies an object with its headers, metadata and tags: by reference where the cluster can, else byte for
+        byte.
+        """
         for _ in range(_TRIES):
             found = await self.lookup(source_bucket, source_key)
             try:
                 return await self._copy_by_reference(found, source_bucket, bucket, key)
             except NeedsBytes:
                 return await self._copy_bytes(source_bucket, source_key, bucket, key)
-            except Conflict:
+            except (Conflict, OriginChanged):
                 continue  # the source was overwritten in between
         raise OperationConflict(f"/{source_bucket}/{source_key} changes too fast to be copied")
 
@@ -170,13 +193,14 @@ class ObjectClient:
         self, found: ObjectResult, source_bucket: str, bucket: str, key: str
     ) -> ObjectResult:
         source = found.record
+        tags = await self._tags(source_bucket, found)
         request = CopyObject(
             caller=self.caller,
             source_bucket=source_bucket,
             source_key=source.key,
             source_version=found.row_version,
             bucket=bucket,
-            record=msgspec.structs.replace(source, key=key),
+            record=msgspec.structs.replace(source, key=key, tags=dict(tags)),
             mutation=new_mutation_id(),
         )
         return await self.client.call(request, timeout_s=30.0)
@@ -185,7 +209,8 @@ class ObjectClient:
         with self.client.reading():
             found = await self.lookup(source_bucket, source_key, with_data=True)
             source = found.record
-            async with aclosing(self.read_version(found)) as chunks:
+            tags = await self._tags(source_bucket, found)
+            async with aclosing(self._read_span(found, 0, None)) as chunks:
                 return await self.write(
                     bucket,
                     key,
@@ -193,7 +218,11 @@ class ObjectClient:
                     size_bytes=source.size_bytes,
                     headers=source.headers,
                     metadata=source.metadata,
+                    tags=tags,
                 )
+
+    async def _tags(self, bucket: str, found: ObjectResult) -> Mapping[str, str]:
+        return await self.client.mounts.tags_of(self.caller, bucket, found)
 
     async def rename(
         self, source_bucket: str, source_key: str, bucket: str, key: str, *, overwrite: bool = False

@@ -13,20 +13,23 @@ from __future__ import annotations
 
 import msgspec
 
-from zerohop.model import Caller, MountInfo, ObjectRecord, Record, WritePolicy
+from zerohop.model import Caller, MountInfo, ObjectRecord, OriginRef, Record, WritePolicy
 from zerohop.rpc.master_api.empty import Empty
 from zerohop.rpc.master_api.objects import DeleteResult, DeleteTarget, ObjectPage, ObjectResult
 from zerohop.rpc.message import Request
 
 __all__ = [
     "CheckOrigin",
+    "CheckWrite",
     "CommitStaged",
     "CopyMounted",
     "DeleteMounted",
     "DiscardStaged",
     "DropMount",
     "ListMounted",
+    "LocatePart",
     "MountedTags",
+    "PartPlace",
     "PersistMounted",
     "ReadMountedTags",
     "ResolveMounted",
@@ -41,6 +44,18 @@ class CheckOrigin(Request[Empty], tag="check_origin", kw_only=True):
 
     mount: MountInfo
     secrets: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class CheckWrite(Request[Empty], tag="check_write", kw_only=True):
+    """Can the origin hold such an object? Asked before one is taken that it is to get later: what it refuses then would
+    never leave the cluster. One that does not answer refuses nothing. Raises InvalidRequest (the key, with the reason),
+    NotSupported (tags).
+    """
+
+    caller: Caller
+    mount_id: bytes
+    bucket: str
+    record: ObjectRecord
 
 
 class DropMount(Request[Empty], tag="drop_mount", kw_only=True):
@@ -181,6 +196,27 @@ class CopyMounted(Request[ObjectResult], tag="copy_mounted", kw_only=True):
     only_if_absent: bool = False
     only_if_etag: str = ""
     mutation: bytes
+
+
+class PartPlace(Record, frozen=True):
+    """Bytes [first, first + length) of an object of `part_count` parts (0: not told)."""
+
+    first: int
+    length: int
+    part_count: int
+
+
+class LocatePart(Request[PartPlace], tag="locate_part", kw_only=True):
+    """Where part `number` (from 1) of the object that `ref` names lies. The owner remembers what it was told. Raises
+    InvalidPart (there is none of that number), OriginChanged, NotSupported where the origin does not tell.
+    """
+
+    caller: Caller
+    bucket: str
+    key: str
+    ref: OriginRef
+    size_bytes: int
+    number: int
 
 
 class MountedTags(Record, frozen=True):

@@ -56,12 +56,14 @@ class Span(NamedTuple):
         return min((self.first + self.blocks) * block_size, self.length) - self.first * block_size
 
 
-def spans(held: HeldPiece, workers: Sequence[str], copies: int) -> Iterator[Span]:
-    """The spans that a content is loaded by: adjacent blocks of the same first workers, at most 16, and 64 MiB. Each
-    has all workers in their order.
+def spans(
+    held: HeldPiece, workers: Sequence[str], copies: int, most_bytes: int = _SPAN_BYTES
+) -> Iterator[Span]:
+    """The spans that a content is loaded by: adjacent blocks of the same first workers, at most 16, and `most_bytes`
+    (but one at least). Each has all workers in their order.
     """
     content, length, origin = held.piece.content, held.piece.length, held.origin
-    most = max(1, min(_EXTENT_BLOCKS, _SPAN_BYTES // block_size_of(content)))
+    most = max(1, min(_EXTENT_BLOCKS, most_bytes // block_size_of(content)))
     first = 0
     order: tuple[str, ...] = ()
     total = block_count(content, length)
@@ -152,8 +154,15 @@ class Loading:
             async with slots:
                 await self._load_span(span, wanted.replicas, pace)
 
+        # A span is asked for whole: under a limit it is what a second may take, so that nothing goes far beyond that.
+        most_bytes = min(_SPAN_BYTES, wanted.bytes_per_second or _SPAN_BYTES)
         # What workers alone hold is in their caches already, and can be read nowhere else.
-        to_load = (span for held in pieces if not held.holders for span in spans(held, live, wanted.replicas))
+        to_load = (
+            span
+            for held in pieces
+            if not held.holders
+            for span in spans(held, live, wanted.replicas, most_bytes)
+        )
         await each(to_load, one, at_a_time=_CALLS)
 
     async def _load_span(self, span: Span, replicas: int, pace: _Pace) -> None:

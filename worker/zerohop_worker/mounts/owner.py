@@ -31,7 +31,14 @@ from zerohop.rpc.mutation import new_mutation_id
 from zerohop.rpc.origin_api import ResolveMounted
 from zerohop_worker.block_store import BlockStore
 from zerohop_worker.mounts.absences import Absences
-from zerohop_worker.mounts.records import is_same, new_content, record_of, target_of, validator_of_record
+from zerohop_worker.mounts.records import (
+    is_same,
+    new_content,
+    record_of,
+    refreshed_record,
+    target_of,
+    validator_of_record,
+)
 from zerohop_worker.mounts.registry import OpenMount, Registry
 from zerohop_worker.mounts.runs import MAX_RUN_BLOCKS, Runs
 from zerohop_worker.origins.interface import OpenedRead, OriginObject
@@ -247,18 +254,13 @@ class Owner:
             await self.commit(request.mount_id, request.key, None, known, asked_s=asked_s)
             self.drop_blocks(record)
             raise
-        if found is not None and is_same(record, found):
-            found = None
-        if found is None:
-            if (
-                mount.info.metadata_ttl_s == 0
-                and record.origin is not None
-                and record.origin.validated_ms > 0
-            ):
-                return _result(
-                    mount.info, known, record
-                )  # it is asked again at the next read, whatever stands there
-            return await self.commit(request.mount_id, request.key, record, known, asked_s=asked_s)
+        if found is None or is_same(record, found):
+            now = record if found is None else refreshed_record(record, found)
+            is_known = record.origin is not None and record.origin.validated_ms > 0 and now == record
+            if mount.info.metadata_ttl_s == 0 and is_known:
+                # It is asked again at the next read, whatever stands there.
+                return _result(mount.info, known, record)
+            return await self.commit(request.mount_id, request.key, now, known, asked_s=asked_s)
         result = await self._found(mount, known, found, asked_s)
         self.drop_blocks(record)
         return result

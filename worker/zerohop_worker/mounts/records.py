@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import os
 
+import msgspec
+
 from zerohop.model import MountInfo, ObjectRecord, Origin, OriginRef, Segment, mounted_content_id
 from zerohop_worker.mounts.runs import Target
 from zerohop_worker.origins.interface import Attributes, OriginObject, Validator
 
-__all__ = ["attributes_of", "is_same", "record_of", "target_of", "validator_of_record", "written_record"]
+__all__ = [
+    "attributes_of",
+    "is_same",
+    "record_of",
+    "refreshed_record",
+    "target_of",
+    "validator_of_record",
+    "written_record",
+]
 
 
 def record_of(
     mount: MountInfo, found: OriginObject, block_size_bytes: int, *, content: bytes = b""
 ) -> ObjectRecord:
-    """The record of an object as it was found. Where its parts begin is not told, so it has none. `content` is the id
-    of its cached bytes, where it has one already.
-    """
+    """The record of an object as it was found. `content` is the id of its cached bytes, where it has one already."""
     size_bytes = found.validator.size_bytes
     return ObjectRecord(
         key=found.key,
@@ -29,7 +37,25 @@ def record_of(
         checksum_type=found.checksum_type,
         storage_class=found.attributes.storage_class or "STANDARD",
         segments=_segments(content or new_content(mount, block_size_bytes), size_bytes),
+        part_count=found.part_count,
         origin=_origin(found),
+    )
+
+
+def refreshed_record(record: ObjectRecord, found: OriginObject) -> ObjectRecord:
+    """The record of the same bytes, with what is stored with them now."""
+    assert record.origin is not None
+    origin = msgspec.structs.replace(_origin(found), validated_ms=record.origin.validated_ms)
+    return msgspec.structs.replace(
+        record,
+        modified_ms=found.validator.modified_ms,
+        headers=dict(found.attributes.headers),
+        metadata=dict(found.attributes.metadata),
+        checksums=record.checksums or dict(found.checksums),
+        checksum_type=record.checksum_type or found.checksum_type,
+        storage_class=found.attributes.storage_class or "STANDARD",
+        part_count=found.part_count,
+        origin=origin,
     )
 
 
@@ -49,6 +75,7 @@ def written_record(record: ObjectRecord, written: OriginObject, content: bytes) 
         checksum_type=record.checksum_type,
         storage_class=written.attributes.storage_class or record.storage_class,
         segments=_segments(content, record.size_bytes),
+        part_count=written.part_count,
         origin=_origin(written),
     )
 
@@ -69,6 +96,7 @@ def _origin(found: OriginObject) -> Origin:
         modified_ms=found.validator.modified_ms,
         validated_ms=1,  # the master sets it
         version_id=found.version_id,
+        tag_count=found.tag_count,
     )
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+
 from zerohop.client.worker_links import WorkerLinks
-from zerohop.errors import AccessDenied
+from zerohop.errors import AccessDenied, OriginRefused, UnderStoreFailed
 from zerohop.model import mount_of
 from zerohop.rpc.call import Call
 from zerohop.rpc.master_api import Empty, GetMount, MountSecrets, ObjectPage
 from zerohop.rpc.origin_api import (
     CheckOrigin,
+    CheckWrite,
     CommitStaged,
     CopyMounted,
     DeleteMounted,
     DiscardStaged,
     DropMount,
     ListMounted,
+    LocatePart,
     MountedTags,
     PersistMounted,
     ReadMountedTags,
@@ -28,7 +33,9 @@ from zerohop_worker.mounts.changes import Changes
 from zerohop_worker.mounts.listing import MountedListing
 from zerohop_worker.mounts.local_bytes import LocalBytes
 from zerohop_worker.mounts.owner import Master, Owner
+from zerohop_worker.mounts.parts import Parts
 from zerohop_worker.mounts.reading import MountedReading
+from zerohop_worker.mounts.records import attributes_of
 from zerohop_worker.mounts.registry import OpenOrigin, Registry
 from zerohop_worker.mounts.runs import Runs
 from zerohop_worker.mounts.sources import MountedSources
@@ -36,6 +43,11 @@ from zerohop_worker.mounts.staging import StagedWrites
 from zerohop_worker.peers import Peers
 
 __all__ = ["Mounts"]
+
+_log = logging.getLogger(__name__)
+
+_CHECK_S = 2.0
+"""Longer no write waits for an origin that is to get it later."""
 
 
 class Mounts:
@@ -49,6 +61,7 @@ class Mounts:
         self.owner = Owner(self.registry, self.runs, store)
         self.writes = StagedWrites(store)
         self._listing = MountedListing(self.owner)
+        self._parts = Parts(self.owner)
         self._changes = Changes(self.owner, self.writes, LocalBytes(self.owner, links))
 
     def attach(self, master: Master) -> None:
@@ -62,6 +75,7 @@ class Mounts:
         """Registers the handlers."""
         owner, changes = self.owner, self._changes
         server.register(CheckOrigin, self.check_origin)
+        server.register(CheckWrite, self.check_write)
         server.register_sync(DropMount, self.drop_mount)
         server.register(ResolveMounted, lambda request, _call: owner.resolve(request))
         server.register(ListMounted, self.list_mounted)
@@ -71,6 +85,7 @@ class Mounts:
         server.register(PersistMounted, lambda request, _call: changes.persist(request))
         server.register(DeleteMounted, lambda request, _call: changes.delete(request))
         server.register(CopyMounted, lambda request, _call: changes.copy(request))
+        server.register(LocatePart, lambda request, _call: self._parts.locate(request))
         server.register(ReadMountedTags, self.read_tags)
         server.register(WriteMountedTags, self.write_tags)
 
@@ -81,6 +96,17 @@ class Mounts:
             await store.check()
         finally:
             await store.close()
+        return Empty()
+
+    async def check_write(self, request: CheckWrite, _call: Call) -> Empty:
+        """See `CheckWrite`."""
+        mount = await self.registry.get(request.mount_id)
+        record = request.record
+        try:
+            async with asyncio.timeout(_CHECK_S):
+                await mount.store.check_write(record.key, attributes_of(record))
+        except (OriginRefused, UnderStoreFailed, TimeoutError) as error:
+            _log.info("the origin cannot be asked whether it can hold %r, it will see: %s", record.key, error)
         return Empty()
 
     def drop_mount(self, request: DropMount, _call: Call) -> Empty:
@@ -112,7 +138,9 @@ class Mounts:
         mount = await self.registry.get(request.mount_id)
         if mount.info.read_only:
             raise AccessDenied(f"bucket {request.bucket!r} is mounted read-only", bucket=request.bucket)
-        await mount.store.set_tags(request.key, request.tags)
+        async with self.owner.locks.holding((request.mount_id, request.key)):
+            await self.owner.begin(request.mount_id, request.key)  # how many there are is part of the record
+            await mount.store.set_tags(request.key, request.tags)
         return Empty()
 
     async def close(self) -> None:

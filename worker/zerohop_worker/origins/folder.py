@@ -90,6 +90,9 @@ class FolderOrigin:
             await read.close()
         return None if unless is not None and found.validator == unless else found
 
+    async def part(self, key: str, number: int, match: Validator) -> None:
+        """See `OriginStore.part`: what was written in parts is not told from other objects."""
+
     async def open(
         self, key: str, offset: int, length: int | None, match: Validator | None = None
     ) -> FolderRead:
@@ -112,6 +115,11 @@ class FolderOrigin:
         return await self._run(
             f"list {prefix} in {self.root.path}", self._lister.page, prefix, delimiter, after, limit
         )
+
+    async def check_write(self, key: str, attributes: Attributes) -> None:
+        """See `OriginStore.check_write`."""
+        del attributes  # it keeps them all
+        await self._run(f"write {key}", self.changes.check_place, key_parts(key), key.endswith("/"))
 
     async def put(
         self,

@@ -45,6 +45,14 @@ class Changes:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=folder)
 
+    def check_place(self, parts: list[str], is_folder: bool) -> None:
+        """Raises OSError where a file (or with `is_folder` a folder) of that name cannot be."""
+        with contextlib.suppress(FileNotFoundError), self._root.folder(parts[:-1]) as folder:
+            found = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISDIR(found.st_mode) != is_folder:
+                code = errno.EEXIST if is_folder else errno.EISDIR
+                raise OSError(code, os.strerror(code))
+
     def publish(self, staged: str, parts: list[str], condition: WriteCondition) -> None:
         """Gives a staged file its name, durably. Raises PreconditionFailed."""
         for tries in range(1, _TRIES + 1):

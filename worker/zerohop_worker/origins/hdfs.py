@@ -88,6 +88,9 @@ class HdfsOrigin:
         await read.look()
         return None if unless is not None and read.found.validator == unless else read.found
 
+    async def part(self, key: str, number: int, match: Validator) -> None:
+        """See `OriginStore.part`: what was written in parts is not told from other objects."""
+
     async def open(
         self, key: str, offset: int, length: int | None, match: Validator | None = None
     ) -> HdfsRead:
@@ -112,6 +115,19 @@ class HdfsOrigin:
             return await self.calls.run(what, self._lister.page, prefix, delimiter, after, limit)
         except FileNotFoundError:
             raise OriginRefused(f"HDFS has no folder {self.paths.root}", reason="NoFolder") from None
+
+    async def check_write(self, key: str, attributes: Attributes) -> None:
+        """See `OriginStore.check_write`."""
+        refuse_tags(key, attributes.tags)
+        await self.calls.run(f"write {key}", self._check_place, key, self.paths.of(key))
+
+    def _check_place(self, key: str, path: str) -> None:
+        try:
+            found = self.calls.client.get_file_info(path)
+        except FileNotFoundError:
+            return
+        if found.isdir != key.endswith("/"):
+            raise InvalidRequest(f"cannot write {key}: there is something else of that name")
 
     async def put(
         self,

@@ -19,6 +19,7 @@ __all__ = [
     "OriginObject",
     "OriginPage",
     "OriginStore",
+    "PartSpan",
     "StagedObject",
     "Validator",
     "WriteCondition",
@@ -60,6 +61,14 @@ class OriginObject(NamedTuple):
     part_count: int = 0
     tag_count: int = 0
     version_id: str = ""
+
+
+class PartSpan(NamedTuple):
+    """Bytes [first, first + length) of an object of `part_count` parts (0: not told)."""
+
+    first: int
+    length: int
+    part_count: int
 
 
 class OriginPage(NamedTuple):
@@ -146,8 +155,13 @@ class OriginStore(Protocol):
         """Opens it and lists a page; for a writable mount of a folder, also whether it can be written to."""
 
     async def head(self, key: str, unless: Validator | None = None) -> OriginObject | None:
-        """The object; None when it is still what `unless` says (a conditional request where the store has them).
-        Raises KeyNotFound.
+        """The object; None when it is still what `unless` says, and nothing that is stored with it can have changed
+        either. Where a validator covers the bytes alone, the object is answered anyway. Raises KeyNotFound.
+        """
+
+    async def part(self, key: str, number: int, match: Validator) -> PartSpan | None:
+        """Where part `number` (from 1) of the object lies; None where the store does not tell. Raises KeyNotFound,
+        InvalidPart (there is none of that number), OriginChanged unless the object is `match`.
         """
 
     async def open(
@@ -162,6 +176,11 @@ class OriginStore(Protocol):
     async def list(self, prefix: str, delimiter: str, after: str, limit: int) -> OriginPage:
         """At most `limit` names beyond `after` (exclusive; an `after` that is itself a common prefix skips its group).
         Costs the page.
+        """
+
+    async def check_write(self, key: str, attributes: Attributes) -> None:
+        """Raises InvalidRequest for a key that the store cannot hold as things are, and NotSupported for attributes,
+        as a write of bytes would.
         """
 
     async def put(

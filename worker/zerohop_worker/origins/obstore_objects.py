@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from zerohop.errors import InvalidRequest, PreconditionFailed
+from zerohop.errors import InvalidRequest, NotSupported, PreconditionFailed
 from zerohop_worker.origins.interface import Attributes, OriginObject, Validator, WriteCondition
 
 __all__ = [
@@ -85,7 +85,11 @@ def listed_object(key: str, meta: Mapping[str, Any]) -> OriginObject:
 
 
 def attributes_for(attributes: Attributes, azure: bool) -> tuple[dict[str, str], dict[str, str] | None]:
-    """What obstore's `put` takes: attributes, and tags. Raises InvalidRequest for names that Azure cannot hold."""
+    """What obstore's `put` takes: attributes, and tags. Raises InvalidRequest for names that Azure cannot hold, and
+    NotSupported for tags in Google's storage, where the library would forget them.
+    """
+    if attributes.tags and not azure:
+        raise NotSupported("Google Cloud Storage has no place for tags")
     told = {field: attributes.headers[name] for field, name in _HEADERS.items() if name in attributes.headers}
     for name, value in attributes.metadata.items():
         if azure and not name.replace("-", "_").isidentifier():

@@ -82,13 +82,15 @@ class ObstoreOrigin:
     async def head(self, key: str, unless: Validator | None = None) -> OriginObject | None:
         """See `OriginStore.head`."""
         options: dict[str, Any] = {"head": True}
-        if unless is not None and unless.etag:
+        # Google's ETag stays when what is stored with an object changes.
+        is_bound = isinstance(self.settings, AzureSettings)
+        if is_bound and unless is not None and unless.etag:
             options["if_none_match"] = f'"{unless.etag}"'
         try:
             found = object_of(key, await self._get(key, options))
         except obstore.exceptions.NotModifiedError:
             return None
-        return None if unless is not None and matches(found.validator, unless) else found
+        return None if is_bound and unless is not None and matches(found.validator, unless) else found
 
     async def _get(self, key: str, options: Mapping[str, Any]) -> Any:
         """Raises KeyNotFound, PreconditionError, NotModifiedError, and what all do."""
@@ -104,6 +106,9 @@ class ObstoreOrigin:
             raise
         except (obstore.exceptions.BaseError, ValueError, OSError) as error:
             raise store_error(error, f"read {self.full_key(key)} in {self.place}") from None
+
+    async def part(self, key: str, number: int, match: Validator) -> None:
+        """See `OriginStore.part`: what was written in parts is not told from other objects."""
 
     async def open(
         self, key: str, offset: int, length: int | None, match: Validator | None = None
@@ -163,6 +168,11 @@ class ObstoreOrigin:
         except (obstore.exceptions.BaseError, ValueError, OSError) as error:
             raise store_error(error, f"list {self.place}") from None
 
+    async def check_write(self, key: str, attributes: Attributes) -> None:
+        """See `OriginStore.check_write`."""
+        refuse_odd(self.full_key(key))
+        attributes_for(attributes, isinstance(self.settings, AzureSettings))
+
     async def put(
         self,
         key: str,
@@ -174,11 +184,7 @@ class ObstoreOrigin:
         full_key = self.full_key(key)
         refuse_odd(full_key)
         data = await asyncio.to_thread(b"".join, body)
-        mode: Any = "overwrite"
-        if condition.only_if_absent:
-            mode = "create"
-        elif condition.only_if_etag:
-            mode = {"e_tag": f'"{condition.only_if_etag}"'}
+        mode = await self._mode(key, condition)
         told, tags = attributes_for(attributes, isinstance(self.settings, AzureSettings))
         try:
             async with self.bodies:
@@ -198,6 +204,19 @@ class ObstoreOrigin:
                 raise failed_condition(key, condition) from None
             raise store_error(error, f"write {full_key} in {self.place}") from None
         return await self.looked_up(key)
+
+    async def _mode(self, key: str, condition: WriteCondition) -> Any:
+        """What obstore calls the condition. Azure checks ETags, Google the number of a generation: that of the object
+        which has the ETag. Raises PreconditionFailed.
+        """
+        if condition.only_if_absent:
+            return "create"
+        if not condition.only_if_etag:
+            return "overwrite"
+        found = (
+            None if isinstance(self.settings, AzureSettings) else await self.check_condition(key, condition)
+        )
+        return {"e_tag": f'"{condition.only_if_etag}"', "version": found.version_id if found else None}
 
     async def looked_up(self, key: str) -> OriginObject:
         """The object as it is now; a write through obstore does not say its time."""
@@ -262,18 +281,19 @@ class ObstoreOrigin:
             raise store_error(error, f"copy to {self.full_key(key)} in {self.place}") from None
         return await self.looked_up(key)
 
-    async def check_condition(self, key: str, condition: WriteCondition) -> None:
-        """Looks whether it holds now. Raises PreconditionFailed."""
+    async def check_condition(self, key: str, condition: WriteCondition) -> OriginObject | None:
+        """Looks whether it holds now: the object that was looked at, if any. Raises PreconditionFailed."""
         if condition == NO_CONDITION:
-            return
+            return None
         try:
             found = await self.looked_up(key)
         except KeyNotFound:
             if condition.only_if_etag:
                 raise failed_condition(key, condition) from None
-            return
+            return None
         if condition.only_if_absent or found.validator.etag != condition.only_if_etag:
             raise failed_condition(key, condition)
+        return found
 
     async def tags(self, key: str) -> dict[str, str]:
         """See `OriginStore.tags`: obstore cannot read them."""

@@ -24,6 +24,7 @@ from zerohop_worker.origins.interface import (
     Attributes,
     OriginObject,
     OriginPage,
+    PartSpan,
     Validator,
     WriteCondition,
 )
@@ -41,6 +42,7 @@ from zerohop_worker.origins.s3_objects import (
     read_object,
     written_object,
 )
+from zerohop_worker.origins.s3_parts import part_span
 from zerohop_worker.origins.s3_refusals import Refusal, refusal_error
 from zerohop_worker.origins.s3_requests import Repeat, S3Requests
 from zerohop_worker.origins.s3_staging import S3Staged
@@ -85,21 +87,23 @@ class S3Origin:
         except Refusal as refusal:
             raise refusal_error(refusal, what) from None
 
-    async def head(self, key: str, unless: Validator | None = None) -> OriginObject | None:
-        """See `OriginStore.head`."""
+    async def head(self, key: str, unless: Validator | None = None) -> OriginObject:
+        """See `OriginStore.head`. Never conditional: an ETag stays when metadata, storage class or tags change, a 304
+        tells nothing of them, and a HEAD has no body that could be saved.
+        """
+        del unless
         params: dict[str, Any] = {"Key": self.full_key(key), "ChecksumMode": "ENABLED"}
-        if unless is not None and unless.etag:
-            params["IfNoneMatch"] = f'"{unless.etag}"'
         try:
             answer = await self.requests.call("head_object", params, self.what("look at", key))
         except Refusal as refusal:
-            if refusal.status == 304 and unless is not None:
-                return None
             if refusal.code == "405":  # a delete marker
                 raise KeyNotFound(f"the origin has no object {key}") from None
             raise self.failed(refusal, "look at", key) from None
-        found = read_object(key, answer, int(answer["ContentLength"]), whole=True)
-        return None if unless is not None and matches(found.validator, unless) else found
+        return read_object(key, answer, int(answer["ContentLength"]), whole=True)
+
+    async def part(self, key: str, number: int, match: Validator) -> PartSpan | None:
+        """See `OriginStore.part`."""
+        return await part_span(self, key, number, match)
 
     async def open(self, key: str, offset: int, length: int | None, match: Validator | None = None) -> S3Read:
         """See `OriginStore.open`."""
@@ -156,6 +160,9 @@ class S3Origin:
     async def list(self, prefix: str, delimiter: str, after: str, limit: int) -> OriginPage:
         """See `OriginStore.list`."""
         return await list_page(self.requests, self._prefix, prefix, delimiter, after, limit)
+
+    async def check_write(self, key: str, attributes: Attributes) -> None:
+        """See `OriginStore.check_write`: what S3 takes here it takes there."""
 
     async def put(
         self,

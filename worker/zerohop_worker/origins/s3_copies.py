@@ -45,7 +45,7 @@ async def copy_object(
 ) -> OriginObject:
     """See `OriginStore.copy`."""
     found = await origin.head(source)
-    if found is None or not matches(found.validator, match):
+    if not matches(found.validator, match):
         raise OriginChanged(f"{source} is not the object at the origin any more that it was")
     if source == key and attributes is None:
         return found  # S3 refuses a copy that changes nothing
@@ -86,12 +86,11 @@ async def _failed(
 ) -> ZerohopError:
     """A copy has two conditions, and one answer for both."""
     if refusal.status == 412:
-        now = None
         try:
             now = await origin.head(found.key)
         except KeyNotFound as error:
             return error
-        if condition == NO_CONDITION or now is None or not matches(now.validator, found.validator):
+        if condition == NO_CONDITION or not matches(now.validator, found.validator):
             return OriginChanged(f"{found.key} is not the object at the origin any more that it was")
     if refusal.code == "NoSuchKey" and not condition.only_if_etag:
         return KeyNotFound(f"the origin has no object {found.key}")

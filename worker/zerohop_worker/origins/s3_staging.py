@@ -152,7 +152,7 @@ class S3Staged:
         """The upload is gone: an earlier try, whose answer was lost, may have completed it."""
         expected = combined_etag([bare_etag(str(etag)) for etag in etags])
         found = await self._origin.head(self._key)
-        if found is None or not expected or found.validator.etag != expected:
+        if not expected or found.validator.etag != expected:
             raise UnderStoreFailed(f"the multipart upload of {self._key} is gone at the origin")
         return found
 

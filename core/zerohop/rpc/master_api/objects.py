@@ -106,7 +106,8 @@ class PutObject(Request[ObjectResult], tag="put_object", kw_only=True):
 
     Either `data` holds the bytes (at most `inline_max_bytes`), or `contents` the ones that `record.segments` names.
     In a mounted bucket `write_policy` ("": that of the mount) says what is meant: `async_through` and `must_cache` make
-    a local object, which is brought to the origin in the background, or not at all; others raise OriginNeeded.
+    a local object, which is brought to the origin in the background, or not at all; others raise OriginNeeded, and so
+    does what the owner of the key has not checked (`is_checked`, see `CheckWrite`).
     Raises BucketNotFound, Conflict (`expected_version`), SessionFenced, OperationConflict; AccessDenied for a
     read-only mount.
     """
@@ -119,6 +120,7 @@ class PutObject(Request[ObjectResult], tag="put_object", kw_only=True):
     expected_version: int | None = None
     mutation: bytes
     write_policy: str = ""
+    is_checked: bool = False
 
 
 class CopyObject(Request[ObjectResult], tag="copy_object", kw_only=True):

@@ -31,7 +31,9 @@ class UploadResult(Record, frozen=True):
 
 
 class CreateUpload(Request[UploadResult], tag="create_upload", kw_only=True):
-    """Opens an upload for `template.key`. Raises BucketNotFound."""
+    """Opens an upload for `template.key`. Raises BucketNotFound; in a mounted bucket OriginNeeded, unless the owner of
+    the key has checked it (`is_checked`, see `CheckWrite`).
+    """
 
     caller: Caller
     bucket: str
@@ -39,6 +41,7 @@ class CreateUpload(Request[UploadResult], tag="create_upload", kw_only=True):
     checksum_algorithm: str = ""
     checksum_type: str = ""
     mutation: bytes
+    is_checked: bool = False
 
 
 class GetUpload(Request[UploadResult], tag="get_upload", kw_only=True):
