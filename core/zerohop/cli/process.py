@@ -24,8 +24,8 @@ import uvloop
 
 from zerohop.cli.config_flags import flags_of, load_config
 from zerohop.cli.exit_codes import FAILED
-from zerohop.cli.heap import keep_freed_memory, settle_objects
 from zerohop.config import MasterConfig, ProcessConfig, ProxyConfig, WorkerConfig
+from zerohop.heap import keep_freed_memory, settle_objects
 from zerohop.logs import configure_logs
 
 __all__ = ["master", "proxy", "worker"]

@@ -27,6 +27,7 @@ from botocore.loaders import Loader, create_loader
 from botocore.parsers import ResponseParserError
 
 from zerohop.errors import InvalidRequest, OriginRefused, UnderStoreFailed, ZerohopError
+from zerohop.heap import settle_more_objects
 from zerohop_worker.origins.backoff import backoff_s
 from zerohop_worker.origins.options import S3Settings
 from zerohop_worker.origins.s3_refusals import Refusal, is_not_done, is_passing
@@ -174,6 +175,7 @@ class S3Requests:
             )
         except (boto.BotoCoreError, ValueError, OSError) as error:
             raise OriginRefused(f"cannot open {self.place}: {self._hidden(str(error))}") from error
+        settle_more_objects()
         client.meta.events.register("before-call.s3", _add_headers)
         _let_lost_writes_go(asyncio.get_running_loop())
         return client
