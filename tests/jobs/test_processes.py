@@ -125,6 +125,19 @@ async def test_copies_are_kept_on_as_many_workers_as_wanted(tmp_path: Path) -> N
             assert list(copies.values()) == [len(DATA)]
 
 
+async def test_copies_come_from_a_worker_that_was_not_heard_of_yet(tmp_path: Path) -> None:
+    """The first of two workers hears of the other with its next heartbeat, which is some seconds off."""
+    with RealCluster(workers=2, proxies=0, settings=SETTINGS, heartbeat_s=4, lost_after_s=12) as cluster:
+        async with World.of(cluster.master_address, tmp_path / "origin") as world:
+            await world.mount()
+            for number in range(12):  # some of them belong to each
+                world.put(f"hot/{number}", DATA)
+            await world.run("load", "hot/", recursive=True)
+            await world.run("set_replication", "hot/", recursive=True, min="2")
+            for number in range(12):
+                assert list((await world.copies(f"hot/{number}")).values()) == [len(DATA)] * 2
+
+
 async def test_a_worker_that_joins_gets_what_belongs_to_it(tmp_path: Path) -> None:
     with RealCluster(workers=2, proxies=0, settings=SETTINGS) as cluster:
         async with World.of(cluster.master_address, tmp_path / "origin") as world:

@@ -77,6 +77,7 @@ class CacheJobs:
             if self._store.index.find((request.content, index)) is None
         ]
         if request.source:
+            await self._peers.meet(request.source)
             await self._each(missing, lambda index: self._copy(request, index))
         elif request.origin is None:
             await self._each(missing, lambda index: self._fetch(request, index))

@@ -131,9 +131,10 @@ class Membership:
         )
         await self._master.call(request, timeout_s=_CALL_TIMEOUT_S)
         self.heard_s = monotonic()
-        await self._look()
+        await self.look()
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Takes the master's view of the cluster now, as each heartbeat does."""
         self._on_view(await self._master.call(GetClusterView(), timeout_s=_CALL_TIMEOUT_S))
 
     async def retire(self) -> None:
@@ -167,7 +168,7 @@ class Membership:
         answer = await self._master.call(self._registration, timeout_s=_CALL_TIMEOUT_S)
         self._heartbeat_s = answer.settings.heartbeat_s
         self.lost_after_s, self.heard_s = answer.settings.lost_after_s, monotonic()
-        await self._look()  # before the first write: it says how many have to hold an unpersisted content
+        await self.look()  # before the first write: it says how many have to hold an unpersisted content
         self._contents.begin_session(answer.session, answer.settings.block_size_bytes)
         self.registered.set()
         _log.info("registered, session %s", answer.session.hex())

@@ -7,7 +7,7 @@ the master goes on with the view that it has: a wrong choice costs time, never b
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 
 from zerohop.client.hedging import Hedging
 from zerohop.client.placement import block_key, extent_key, rank
@@ -42,6 +42,8 @@ class Peers:
         self._links = links
         self.corrupt_streams = 0  # from other workers
         self._copies = 1  # of an unpersisted content that the cluster wants
+        self.look: Callable[[], Awaitable[None]] | None = None
+        """Takes a new view from the master."""
 
     def update(self, view: ClusterView) -> None:
         """Takes the view that the master has of the cluster."""
@@ -95,6 +97,11 @@ class Peers:
         wanted = self._copies - 1 - len(left)
         chosen = [one for one in self.further_holders(content) or () if one not in left]
         return tuple(chosen[: max(0, wanted)])
+
+    async def meet(self, worker_id: str) -> None:
+        """Somebody else knows this worker, who may have joined since we looked last: look again, unless we know it."""
+        if worker_id not in self.live and self.look is not None:
+            await self.look()
 
     def client(self, worker_id: str) -> RpcClient:
         """Raises PeerUnavailable when it has gone."""

@@ -95,6 +95,7 @@ async def _serve(
         )
         worker.mounts.attach(master)
         worker.on_persisted = membership.persisted
+        worker.peers.look = membership.look
         worker.replication.tell_holders = membership.tell_holders
         metrics = WorkerMetrics(worker, membership, numbers)
         admin.add(CallsCollector(server.calls, descriptors.calls), metrics)

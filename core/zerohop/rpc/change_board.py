@@ -10,9 +10,10 @@ Why that is as consistent as asking:
   known, which is before anybody else is told of it. It gives no stamps for rows that a commit in flight writes.
 - So while a counter stands, no commit that writes the row has become visible to any reader since the answer was made;
   and once one is acknowledged, every answer made before it is void for everybody on this host.
-- The file lives as long as the store that it stands beside: a master that starts raises every counter of it before
-  it serves, so what was kept under its predecessor is void before its own first commit, whether the change of masters
-  was noticed or not. A file that has the right form is never truncated or replaced: mappings of it would go stale.
+- The file lives as long as the store that it stands beside. A master that starts raises its first counter, which is
+  part of all stamps, before it serves: what was kept under its predecessor is void before its own first commit, whether
+  the change of masters was noticed or not. A file that has the right form is never truncated or replaced: mappings of
+  it would go stale.
 
 Several rows share a counter, by their hash; that costs a needless lookup, never a wrong answer. Counters are aligned
 words, which processors store and load whole.
@@ -37,9 +38,11 @@ Stamps = tuple[tuple[int, int], ...]
 _MAGIC: Final = b"zh-brd1\n"
 _TOKEN_BYTES: Final = 24
 _HEAD_BYTES: Final = len(_MAGIC) + _TOKEN_BYTES
-_COUNTERS: Final = 1 << 18
+_MASTERS: Final = 0
+"""The counter of the masters that have opened the board; those of rows follow."""
+_ROW_COUNTERS: Final = 1 << 18
 """With a thousand writes a second, one in 90 of the answers kept is void within a second for a neighbour's sake."""
-_SIZE_BYTES: Final = _HEAD_BYTES + 8 * _COUNTERS
+_SIZE_BYTES: Final = _HEAD_BYTES + 8 * (1 + _ROW_COUNTERS)
 
 _hash = xxhash.xxh3_64_intdigest
 
@@ -68,9 +71,7 @@ class ChangeBoard:
             if mapped is None:
                 raise OSError(f"{path} cannot be written as a change board")
         board = cls(path, mapped, families)
-        counters = board._counters
-        for number in range(_COUNTERS):
-            counters[number] += 1
+        board._counters[_MASTERS] += 1
         return board
 
     def changes(self, keys: Iterable[bytes]) -> None:
@@ -78,13 +79,14 @@ class ChangeBoard:
         counters, families = self._counters, self._families
         for key in keys:
             if key[0] in families:
-                counters[_hash(key) % _COUNTERS] += 1
+                counters[1 + _hash(key) % _ROW_COUNTERS] += 1
 
     def stamps(self, keys: Sequence[bytes]) -> Stamps:
         """Of rows that were read in this turn of the loop and that no commit in flight writes."""
         assert all(key[0] in self._families for key in keys), "a row that nobody watches"
         counters = self._counters
-        return tuple((number, counters[number]) for number in (_hash(key) % _COUNTERS for key in keys))
+        numbers = [_MASTERS, *(1 + _hash(key) % _ROW_COUNTERS for key in keys)]
+        return tuple((number, counters[number]) for number in numbers)
 
     def close(self) -> None:
         """The file stays: what its readers have kept is as true as ever while nobody commits."""

@@ -213,10 +213,12 @@ class ObstoreOrigin:
             return "create"
         if not condition.only_if_etag:
             return "overwrite"
-        found = (
-            None if isinstance(self.settings, AzureSettings) else await self.check_condition(key, condition)
-        )
-        return {"e_tag": f'"{condition.only_if_etag}"', "version": found.version_id if found else None}
+        mode = {"e_tag": f'"{condition.only_if_etag}"'}
+        if not isinstance(self.settings, AzureSettings):
+            found = await self.check_condition(key, condition)
+            assert found is not None, "there is none to fail the condition"
+            mode["version"] = found.version_id
+        return mode
 
     async def looked_up(self, key: str) -> OriginObject:
         """The object as it is now; a write through obstore does not say its time."""
