@@ -52,7 +52,7 @@ def block_gets(stage: Stage) -> tuple[Figure, ...]:
 def header_signed_gets(stage: Stage) -> tuple[Figure, ...]:
     """4 KiB GET with the signature in the header, as SDKs send them."""
     servers = stage.servers(SeaweedFs, Minio)
-    return stage.rounds([_by_ours(stage, name, server, "GET") for name, server in servers.items()], hot=True)
+    return stage.rounds([_by_ours(stage, name, server, "GET") for name, server in servers.items()])
 
 
 def heads(stage: Stage) -> tuple[Figure, ...]:
@@ -60,7 +60,7 @@ def heads(stage: Stage) -> tuple[Figure, ...]:
     servers = stage.servers(SeaweedFs, Minio)
     entrants = [_by_ours(stage, name, server, "HEAD") for name, server in servers.items()]
     entrants.insert(1, _by_ours(stage, GET_BY_OURS, stage.ours, "GET"))
-    return stage.rounds(entrants, hot=True)
+    return stage.rounds(entrants)
 
 
 def puts(stage: Stage) -> tuple[Figure, ...]:
