@@ -29,7 +29,7 @@ from zerohop_worker.origins.interface import (
     WriteCondition,
 )
 from zerohop_worker.origins.options import S3Settings
-from zerohop_worker.origins.s3_bodies import S3Read, range_header, range_of
+from zerohop_worker.origins.s3_bodies import S3Read, length_of, range_header, range_of
 from zerohop_worker.origins.s3_copies import copy_object
 from zerohop_worker.origins.s3_deletes import delete_objects
 from zerohop_worker.origins.s3_listing import list_page
@@ -43,6 +43,7 @@ from zerohop_worker.origins.s3_objects import (
     written_object,
 )
 from zerohop_worker.origins.s3_parts import part_span
+from zerohop_worker.origins.s3_reads import ObjectAnswer
 from zerohop_worker.origins.s3_refusals import Refusal, refusal_error
 from zerohop_worker.origins.s3_requests import Repeat, S3Requests
 from zerohop_worker.origins.s3_staging import S3Staged
@@ -92,14 +93,16 @@ class S3Origin:
         tells nothing of them, and a HEAD has no body that could be saved.
         """
         del unless
-        params: dict[str, Any] = {"Key": self.full_key(key), "ChecksumMode": "ENABLED"}
         try:
-            answer = await self.requests.call("head_object", params, self.what("look at", key))
+            answer = await self.requests.read_object(
+                "HEAD", self.full_key(key), {}, self.what("look at", key)
+            )
         except Refusal as refusal:
             if refusal.code == "405":  # a delete marker
                 raise KeyNotFound(f"the origin has no object {key}") from None
             raise self.failed(refusal, "look at", key) from None
-        return read_object(key, answer, int(answer["ContentLength"]), whole=True)
+        size_bytes = length_of(answer.headers)
+        return read_object(key, answer.headers, size_bytes, whole=True)
 
     async def part(self, key: str, number: int, match: Validator) -> PartSpan | None:
         """See `OriginStore.part`."""
@@ -117,39 +120,36 @@ class S3Origin:
     async def _opened(self, key: str, offset: int, length: int | None, match: Validator | None) -> S3Read:
         if length == 0:
             raise InvalidRequest("a read of no bytes")
-        params: dict[str, Any] = {"Key": self.full_key(key)}
+        headers = {}
         wanted = range_header(offset, length)
         if wanted:
-            params["Range"] = wanted
+            headers["range"] = wanted
         if match is not None and match.etag:
-            params["IfMatch"] = f'"{match.etag}"'
-        answer = await self._get(key, params, offset)
-        first, got, size_bytes = range_of(answer)
-        found = read_object(key, answer, size_bytes, whole=got == size_bytes)
-        read = S3Read(self.requests, found, first, got, answer["Body"], self.what("read", key))
+            headers["if-match"] = f'"{match.etag}"'
+        answer = await self._get(key, headers, offset)
         try:
+            first, got, size_bytes = range_of(answer.headers)
+            found = read_object(key, answer.headers, size_bytes, whole=got == size_bytes)
+            read = S3Read(self.requests, found, first, got, answer.response, self.what("read", key))
             if match is not None and not matches(found.validator, match):
                 raise OriginChanged(f"{key} is not the object at the origin any more that it was")
             read.narrow(offset, length)
         except ZerohopError:
-            read.drop()
+            answer.response.close()
             raise
         return read
 
-    async def _get(self, key: str, params: dict[str, Any], offset: int) -> dict[str, Any]:
-        # A header of our own instead of the parameter: with that botocore would check the body, but a store may
-        # send with a range the checksum of the whole.
-        headers = {"x-amz-checksum-mode": "ENABLED"}
-        what = self.what("read", key)
+    async def _get(self, key: str, headers: dict[str, str], offset: int) -> ObjectAnswer:
+        full_key, what = self.full_key(key), self.what("read", key)
         try:
             try:
-                return await self.requests.call("get_object", params, what, headers=headers, has_body=True)
+                return await self.requests.read_object("GET", full_key, headers, what)
             except Refusal as refusal:
                 if refusal.status != 416 or offset > 0:
                     raise
                 # Only of an empty object no range can be satisfied that begins at 0.
-                params.pop("Range")
-                return await self.requests.call("get_object", params, what, headers=headers, has_body=True)
+                headers.pop("range")
+                return await self.requests.read_object("GET", full_key, headers, what)
         except Refusal as refusal:
             if refusal.status in (304, 412):
                 raise OriginChanged(f"{key} is not the object at the origin any more that it was") from None

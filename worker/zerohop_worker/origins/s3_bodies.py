@@ -11,7 +11,7 @@ from zerohop_worker.origins.interface import OriginObject
 from zerohop_worker.origins.s3_intake import WORTH_BYTES, BodyIntake
 from zerohop_worker.origins.s3_requests import CONNECTION_ERRORS, S3Requests
 
-__all__ = ["S3Read", "range_header", "range_of"]
+__all__ = ["S3Read", "length_of", "range_header", "range_of"]
 
 _PIECE_BYTES: Final = 1 << 20
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
@@ -26,10 +26,18 @@ def range_header(offset: int, length: int | None) -> str:
     return f"bytes={offset}-{offset + length - 1}"
 
 
-def range_of(answer: Mapping[str, Any]) -> tuple[int, int, int]:
+def length_of(headers: Mapping[str, str]) -> int:
+    """What Content-Length says. Raises UnderStoreFailed."""
+    told = headers.get("content-length", "")
+    if not (told.isascii() and told.isdigit()):
+        raise UnderStoreFailed(f"the origin does not say how long its answer is, but {told!r}")
+    return int(told)
+
+
+def range_of(headers: Mapping[str, str]) -> tuple[int, int, int]:
     """First byte, number of bytes and size of the whole, of an answer to GetObject. Raises UnderStoreFailed."""
-    length = int(answer["ContentLength"])
-    told = answer.get("ContentRange")
+    length = length_of(headers)
+    told = headers.get("content-range")
     if not told:
         return 0, length, length
     found = _CONTENT_RANGE.fullmatch(told)
@@ -42,10 +50,10 @@ class S3Read:
     """See `OpenedRead`. Holds one of `S3Requests.bodies` until it is closed."""
 
     def __init__(
-        self, requests: S3Requests, found: OriginObject, first: int, length: int, body: Any, what: str
+        self, requests: S3Requests, found: OriginObject, first: int, length: int, response: Any, what: str
     ) -> None:
         self._requests = requests
-        self._body = body
+        self._response = response
         self._what = what
         self._left = self._came = length  # what the caller gets of it, and what the store sends
         self._closed = False
@@ -79,7 +87,7 @@ class S3Read:
                 yield had
         while self._left:
             try:
-                piece = await (intake or self._body).read(min(_PIECE_BYTES, self._left))
+                piece = await (intake or self._response.content).read(min(_PIECE_BYTES, self._left))
             except CONNECTION_ERRORS as error:
                 raise self._requests.body_error(error, self._what) from error
             if not piece:
@@ -91,7 +99,7 @@ class S3Read:
         cut = UnderStoreFailed(f"cannot {self._what}: the connection was lost in the middle of the body")
         timeout_s = self._requests.settings.read_timeout
         try:
-            return BodyIntake.begin(self._body.raw_stream, self._left, timeout_s, cut)
+            return BodyIntake.begin(self._response, self._left, timeout_s, cut)
         except CONNECTION_ERRORS as error:
             raise self._requests.body_error(error, self._what) from error
 
@@ -104,4 +112,4 @@ class S3Read:
     def drop(self) -> None:
         """Closes the connection unless the answer was read to its end; then it has gone back already."""
         self._closed = True
-        self._body.close()
+        self._response.close()

@@ -25,15 +25,16 @@ __all__ = [
     "written_object",
 ]
 
-_HEADERS: Final = {
+_PARAMS: Final = {
     "CacheControl": "cache-control",
     "ContentDisposition": "content-disposition",
     "ContentEncoding": "content-encoding",
     "ContentLanguage": "content-language",
     "ContentType": "content-type",
-    "ExpiresString": "expires",
     "WebsiteRedirectLocation": "x-amz-website-redirect-location",
 }
+_HEADERS: Final = (*_PARAMS.values(), "expires")
+_METADATA: Final = "x-amz-meta-"
 _CHECKSUMS: Final = ("crc32", "crc32c", "crc64nvme", "sha1", "sha256")
 
 
@@ -56,22 +57,28 @@ def matches(found: Validator, expected: Validator) -> bool:
     return found == expected
 
 
-def read_object(key: str, answer: Mapping[str, Any], size_bytes: int, whole: bool) -> OriginObject:
-    """What a GET or HEAD says. The checksums of an answer that is not `whole` may be those of a part."""
-    validator = Validator(bare_etag(answer.get("ETag", "")), size_bytes, _ms(answer.get("LastModified")))
-    headers = {name: str(answer[field]) for field, name in _HEADERS.items() if answer.get(field)}
-    metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
-    checksums = _checksums(answer) if whole else {}
+def read_object(key: str, headers: Mapping[str, str], size_bytes: int, whole: bool) -> OriginObject:
+    """What a GET or HEAD says in its headers, with names in lower case. The checksums of an answer that is not
+    `whole` may be those of a part.
+    """
+    modified_ms = _date_ms(headers.get("last-modified", ""), 0)
+    validator = Validator(bare_etag(headers.get("etag", "")), size_bytes, modified_ms)
+    kept = {name: headers[name] for name in _HEADERS if headers.get(name)}
+    metadata = {
+        name.removeprefix(_METADATA): value for name, value in headers.items() if name.startswith(_METADATA)
+    }
+    checksums = _checksums(headers) if whole else {}
+    tag_count = headers.get("x-amz-tagging-count", "")
     return OriginObject(
         key=key,
         validator=validator,
         client_etag=_client_etag(validator),
-        attributes=Attributes(headers, metadata, answer.get("StorageClass") or "STANDARD"),
+        attributes=Attributes(kept, metadata, headers.get("x-amz-storage-class") or "STANDARD"),
         checksums=checksums,
-        checksum_type=str(answer.get("ChecksumType", "")) if checksums else "",
+        checksum_type=headers.get("x-amz-checksum-type", "") if checksums else "",
         part_count=_part_count(validator.etag),
-        tag_count=int(answer.get("TagCount") or 0),
-        version_id=_version(answer),
+        tag_count=int(tag_count) if tag_count.isascii() and tag_count.isdigit() else 0,
+        version_id=_version(headers.get("x-amz-version-id")),
     )
 
 
@@ -95,7 +102,9 @@ def written_object(
     """
     about = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     told = answer.get("CopyObjectResult", answer)
-    modified_ms = _ms(told.get("LastModified")) or _date_ms(about.get("date", ""))
+    modified_ms = _ms(told.get("LastModified")) or _date_ms(
+        about.get("date", ""), time.time_ns() // 1_000_000
+    )
     validator = Validator(bare_etag(told.get("ETag", "")), size_bytes, modified_ms)
     return OriginObject(
         key=key,
@@ -104,16 +113,14 @@ def written_object(
         attributes=attributes,
         part_count=_part_count(validator.etag),
         tag_count=len(attributes.tags),
-        version_id=_version(answer),
+        version_id=_version(answer.get("VersionId")),
     )
 
 
 def attribute_params(attributes: Attributes) -> dict[str, Any]:
     """The parameters of PutObject, CopyObject and CreateMultipartUpload that say what is stored with the object."""
     params: dict[str, Any] = {
-        field: attributes.headers[name]
-        for field, name in _HEADERS.items()
-        if name in attributes.headers and field != "ExpiresString"
+        field: attributes.headers[name] for field, name in _PARAMS.items() if name in attributes.headers
     }
     params["Metadata"] = {name: _ascii(value) for name, value in attributes.metadata.items()}
     if attributes.storage_class:
@@ -147,9 +154,9 @@ def _ascii(value: str) -> str:
     return f"=?UTF-8?B?{base64.b64encode(value.encode(errors='surrogateescape')).decode()}?="
 
 
-def _checksums(answer: Mapping[str, Any]) -> dict[str, str]:
-    found = {name: answer.get(f"Checksum{name.upper()}") for name in _CHECKSUMS}
-    return {name: str(value) for name, value in found.items() if value}
+def _checksums(headers: Mapping[str, str]) -> dict[str, str]:
+    found = {name: headers.get(f"x-amz-checksum-{name}") for name in _CHECKSUMS}
+    return {name: value for name, value in found.items() if value}
 
 
 def _part_count(etag: str) -> int:
@@ -157,17 +164,16 @@ def _part_count(etag: str) -> int:
     return int(parts) if dash and len(digest) == 32 and parts.isascii() and parts.isdigit() else 0
 
 
-def _version(answer: Mapping[str, Any]) -> str:
-    version = str(answer.get("VersionId") or "")
-    return "" if version == "null" else version
+def _version(told: object) -> str:
+    return "" if told is None or told == "null" else str(told)
 
 
 def _ms(at: datetime | None) -> int:
     return round(at.timestamp() * 1000) if at is not None else 0
 
 
-def _date_ms(header: str) -> int:
+def _date_ms(header: str, otherwise_ms: int) -> int:
     try:
         return round(parsedate_to_datetime(header).timestamp() * 1000)
     except ValueError:
-        return time.time_ns() // 1_000_000
+        return otherwise_ms

@@ -10,19 +10,21 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeVar
 
 import aiohttp
 from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioCredentials
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore import UNSIGNED
 from botocore import exceptions as boto
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.loaders import Loader, create_loader
 from botocore.parsers import ResponseParserError
 
@@ -30,6 +32,8 @@ from zerohop.errors import InvalidRequest, OriginRefused, UnderStoreFailed, Zero
 from zerohop.heap import settle_more_objects
 from zerohop_worker.origins.backoff import backoff_s
 from zerohop_worker.origins.options import S3Settings
+from zerohop_worker.origins.s3_connections import S3Session, let_lost_writes_go
+from zerohop_worker.origins.s3_reads import ObjectAnswer, ObjectReads
 from zerohop_worker.origins.s3_refusals import Refusal, is_not_done, is_passing
 
 __all__ = ["CONNECTION_ERRORS", "Repeat", "S3Requests"]
@@ -41,9 +45,17 @@ CONNECTION_ERRORS: Final = (boto.BotoCoreError, aiohttp.ClientError, TimeoutErro
 
 _NEVER_SENT: Final = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError)
 
-_Context = dict[str, Any]
+R = TypeVar("R")
 
-_extra_headers: ContextVar[Mapping[str, str]] = ContextVar("extra_headers", default={})  # noqa: B039 - never changed
+
+class _Asked(NamedTuple):
+    """A request under way: headers of ours, and what botocore made of it each time that it sent it."""
+
+    headers: Mapping[str, str]
+    sent: list[AWSPreparedRequest]
+
+
+_asked: ContextVar[_Asked | None] = ContextVar("asked", default=None)
 
 
 class Repeat(Enum):
@@ -64,6 +76,9 @@ class S3Requests:
         self._starting = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._client: Any = None
+        self._credentials: Any = None
+        self._http: Any = None
+        self._reads: ObjectReads | None = None
         self.place = f"bucket {settings.bucket} at {settings.endpoint or 'Amazon S3'}"
 
     async def call(
@@ -81,14 +96,35 @@ class S3Requests:
         retries), OriginRefused, UnderStoreFailed, InvalidRequest; `what` completes "cannot ..." in them.
         """
         client = await self._started()
+
+        async def send() -> dict[str, Any]:
+            return await self._send(client, operation, params, _Asked(headers or {}, []))
+
+        return await self._repeated(send, what, repeat, has_body=has_body)
+
+    async def read_object(self, method: str, key: str, headers: Mapping[str, str], what: str) -> ObjectAnswer:
+        """GET or HEAD of an object, by its whole key; `headers` are sent as they are. For a GET the caller holds one
+        of `bodies`. Raises as `call` does.
+        """
+        client = await self._started()
+        headers = {"x-amz-checksum-mode": "ENABLED", **headers}
+
+        async def send() -> ObjectAnswer:
+            return await self._read(client, method, key, headers)
+
+        return await self._repeated(send, what, Repeat.ALWAYS, has_body=method == "GET")
+
+    async def _repeated(
+        self, send: Callable[[], Awaitable[R]], what: str, repeat: Repeat, *, has_body: bool
+    ) -> R:
         for failures in range(1, self.settings.max_attempts + 1):
             last = failures == self.settings.max_attempts or repeat is Repeat.NEVER
             asked_s = 0.0
             try:
                 if has_body:
-                    return await self._send(client, operation, params, headers or {})
+                    return await send()
                 async with self._questions:
-                    return await self._send(client, operation, params, headers or {})
+                    return await send()
             except Refusal as refusal:
                 asked_s = refusal.retry_after_s
                 again = is_passing(refusal) if repeat is Repeat.ALWAYS else is_not_done(refusal)
@@ -103,19 +139,42 @@ class S3Requests:
             await asyncio.sleep(backoff_s(failures, asked_s))
         raise AssertionError("unreachable")
 
+    async def _read(self, client: Any, method: str, key: str, headers: Mapping[str, str]) -> ObjectAnswer:
+        if self._reads is not None:
+            with self._refusing():
+                answer = await self._reads.send(method, key, headers)
+            if answer is not None:
+                return answer
+        asked = _Asked(headers, [])
+        # Without the parameters for which botocore would check the body: a store may send with a range the checksum
+        # of the whole.
+        told = await self._send(client, f"{method.lower()}_object", {"Key": key}, asked)
+        shape = client.meta.service_model.operation_model("GetObject").output_shape
+        self._reads = ObjectReads.like(asked.sent[-1], key, self._credentials, self._http, shape)
+        body = told["Body"].raw_stream if method == "GET" else None
+        return ObjectAnswer(told["ResponseMetadata"]["HTTPHeaders"], body)
+
     async def _send(
-        self, client: Any, operation: str, params: Mapping[str, Any], headers: Mapping[str, str]
+        self, client: Any, operation: str, params: Mapping[str, Any], asked: _Asked
     ) -> dict[str, Any]:
-        token = _extra_headers.set(headers)
+        token = _asked.set(asked)
         try:
-            answer: dict[str, Any] = await getattr(client, operation)(Bucket=self.settings.bucket, **params)
+            with self._refusing():
+                answer: dict[str, Any] = await getattr(client, operation)(
+                    Bucket=self.settings.bucket, **params
+                )
+        finally:
+            _asked.reset(token)
+        return answer
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
         except boto.ClientError as error:
             raise _refusal(error.response, self._hidden) from None
         except ResponseParserError:
             raise Refusal("NotS3", 400, "") from None
-        finally:
-            _extra_headers.reset(token)
-        return answer
 
     @staticmethod
     def _may_come_up(error: Exception) -> bool:
@@ -170,31 +229,31 @@ class S3Requests:
                     aws_access_key_id=settings.access_key or None,
                     aws_secret_access_key=settings.secret_key or None,
                     aws_session_token=settings.session_token or None,
-                    config=_config(settings),
+                    config=_config(settings, self._session),
                 )
             )
+            if settings.access_key:
+                token = settings.session_token or None
+                self._credentials = AioCredentials(settings.access_key, settings.secret_key, token)
+            else:
+                self._credentials = await session.get_credentials()
         except (boto.BotoCoreError, ValueError, OSError) as error:
             raise OriginRefused(f"cannot open {self.place}: {self._hidden(str(error))}") from error
         settle_more_objects()
         client.meta.events.register("before-call.s3", _add_headers)
-        _let_lost_writes_go(asyncio.get_running_loop())
+        client.meta.events.register("before-send.s3", _keep_request)
+        let_lost_writes_go(asyncio.get_running_loop())
         return client
+
+    def _session(self, **options: Any) -> AIOHTTPSession:
+        """For botocore, and for requests past its client."""
+        self._http = S3Session(**options)
+        return self._http
 
     async def close(self) -> None:
         """Closes connections."""
-        self._client = None
+        self._client = self._reads = None
         await self._stack.aclose()
-
-
-class _Session(AIOHTTPSession):  # type: ignore[misc] # the library is untyped
-    """aiohttp sends a PUT again when its connection is lost, for it takes all of them for idempotent: but a
-    conditional one is not.
-    """
-
-    async def _get_session(self, proxy_url: str | None) -> Any:
-        session = await super()._get_session(proxy_url)
-        session._retry_connection = False
-        return session
 
 
 @lru_cache
@@ -205,7 +264,7 @@ def _model_loader(data_path: str | None) -> Loader:
     return create_loader(data_path)
 
 
-def _config(settings: S3Settings) -> AioConfig:
+def _config(settings: S3Settings, session: Callable[..., AIOHTTPSession]) -> AioConfig:
     own_endpoint = settings.endpoint and "amazonaws.com" not in settings.endpoint
     path_style = bool(own_endpoint) if settings.path_style is None else settings.path_style
     return AioConfig(
@@ -217,13 +276,21 @@ def _config(settings: S3Settings) -> AioConfig:
         response_checksum_validation="when_required",
         s3={"addressing_style": "path" if path_style else "auto"},
         user_agent_appid="zerohop",
-        http_session_cls=_Session,
+        http_session_cls=session,
         **({"signature_version": UNSIGNED} if settings.anonymous else {}),
     )
 
 
 def _add_headers(params: dict[str, Any], **_: Any) -> None:
-    params["headers"].update(_extra_headers.get())
+    asked = _asked.get()
+    if asked is not None:
+        params["headers"].update(asked.headers)
+
+
+def _keep_request(request: AWSPreparedRequest, **_: Any) -> None:
+    asked = _asked.get()
+    if asked is not None:
+        asked.sent.append(request)
 
 
 def _refusal(answer: Mapping[str, Any], hidden: Any) -> Refusal:
@@ -261,26 +328,3 @@ def _root_message(error: Exception) -> str:
 def _without_query(error: Exception) -> str:
     """The URLs in botocore's messages are long, and may be signed."""
     return re.sub(r"\?[^\s\"']*", "", str(error))
-
-
-class _LostWrites:
-    """Handler of exceptions that nobody waited for. A connection that is lost while aiohttp waits for `100 Continue`
-    fails twice: as the request, which tells its caller, and as a task of aiohttp's own, which is no defect.
-    """
-
-    def __init__(self, before: Callable[[asyncio.AbstractEventLoop, _Context], object] | None) -> None:
-        self._before = before
-
-    def __call__(self, loop: asyncio.AbstractEventLoop, context: _Context) -> None:
-        if isinstance(context.get("exception"), aiohttp.ClientConnectionResetError) and "future" in context:
-            return
-        if self._before is not None:
-            self._before(loop, context)
-        else:
-            loop.default_exception_handler(context)
-
-
-def _let_lost_writes_go(loop: asyncio.AbstractEventLoop) -> None:
-    before = loop.get_exception_handler()
-    if not isinstance(before, _LostWrites):
-        loop.set_exception_handler(_LostWrites(before))
