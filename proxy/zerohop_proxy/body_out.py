@@ -49,12 +49,17 @@ async def send_object(request: S3Request, found: ObjectResult, start: int, stop:
     be answered. One after it leaves the response short, and the caller cuts the connection.
     """
     size_bytes = stop - start
+    came = b""
     if found.fetched and size_bytes:
         request.out.came_from(_UNDER)  # although they may stand in a tier by now
+        if found.came_at == start:
+            came = found.came[:size_bytes]
     if found.record.inline or size_bytes == 0:
         request.out.came_from(INLINE)
         await request.out.write(head(INLINE) + found.data[start:stop])
-    elif size_bytes <= MAX_ONE_WRITE_BYTES:
+    elif len(came) == size_bytes:
+        await request.out.write(head(_UNDER) + came)
+    elif size_bytes <= MAX_ONE_WRITE_BYTES and not found.fetched:
         at_hand = body_at_hand(request.cluster, found, start, stop)
         if at_hand is None:
             body = await _gathered_body(request, found, start, stop)
@@ -69,7 +74,7 @@ async def send_object(request: S3Request, found: ObjectResult, start: int, stop:
         if cached is not None:
             await _send_block(request, *cached, size_bytes, head, sender_class)
         else:
-            await _stream(request, found, start, stop, head, sender_class)
+            await _stream(request, found, start, stop, head, sender_class, came)
     request.out.sent_bytes = size_bytes
 
 
@@ -147,15 +152,20 @@ async def _stream(
     stop: int,
     head: _Head,
     sender_class: type[SocketSender | TransportSender],
+    came: bytes,
 ) -> None:
+    """`came`: the first of these bytes, which are at hand."""
     policy = request.read_policy()
-    async with aclosing(open_spans(request.cluster, found, start, stop, policy)) as spans:
+    async with aclosing(open_spans(request.cluster, found, start + len(came), stop, policy)) as spans:
         first = await anext(spans)
         held_bytes = sender_class.HELD_BYTES + (HIGH_WATER_BYTES if first.block is None else 0)
         if held_bytes:
             request.out.reserve(min(held_bytes, stop - start))
         async with sender_class(request.out, request.services.disk) as sender:
-            await _send_span(request, sender, first, head)
+            if came:
+                await sender.send(head(_UNDER) + came)
+                request.out.sent_bytes += len(came)
+            await _send_span(request, sender, first, None if came else head)
             async for opened in spans:
                 await _send_span(request, sender, opened)
                 await asyncio.sleep(0)  # a fast client must not keep the loop to itself

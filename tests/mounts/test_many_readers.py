@@ -107,16 +107,30 @@ def test_a_small_range_does_not_wait_for_its_block(mounted: Mounted, remote: Rem
     assert remote.fetched("file") == len(body)
 
 
-def test_the_first_byte_does_not_wait_for_the_last(mounted: Mounted, remote: Remote) -> None:
-    body = mounted.place("file", noise(_OBJECT_BYTES))
+@pytest.mark.parametrize(
+    ("size_bytes", "start", "come_bytes"),
+    [
+        (_OBJECT_BYTES, 0, 400_000),
+        (_OBJECT_BYTES, 1_500_000, 400_000),
+        (_OBJECT_BYTES, 0, 50),
+        (60_000, 0, 1000),
+    ],
+)
+def test_the_first_byte_does_not_wait_for_the_last(
+    mounted: Mounted, remote: Remote, size_bytes: int, start: int, come_bytes: int
+) -> None:
+    body = mounted.place("file", noise(size_bytes))
     remote.do(remote.proxy.only, "GET")
-    remote.do(remote.proxy.stall_after, 400_000)
-    stream: Any = mounted.s3.get_object(Bucket=mounted.name, Key="file")["Body"]
-    first = stream.read(300_000)
-    assert first == body[:300_000]
-    assert remote.fetched("file") == 400_000
+    remote.do(remote.proxy.stall_after, come_bytes)
+    asked: dict[str, Any] = {"Range": f"bytes={start}-"} if start else {}
+    stream: Any = mounted.s3.get_object(Bucket=mounted.name, Key="file", **asked)["Body"]
+    first = stream.read(come_bytes)
+    assert first == body[start : start + come_bytes]
+    assert remote.fetched("file") == come_bytes
     remote.do(remote.proxy.release)
-    assert first + stream.read() == body
+    assert first + stream.read() == body[start:]
+    assert mounted.read("file") == body
+    assert remote.fetched("file") == size_bytes
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,16 @@ _MAX_TRIES = 8
 """Of a question that changes by others overtake."""
 
 
+_CAME_BYTES = 64 << 10
+"""Of the object, along with what is known of it: as much as a reader can be sent at once."""
+
+
+_ANSWER_FIRST_S = 0.002
+"""For so long nothing more of a body is taken, once its first bytes are known: receiving and writing it would keep the
+loop from sending them, for 15 ms where all cores were busy.
+"""
+
+
 class Master(Protocol):
     """The way to the master."""
 
@@ -241,9 +251,9 @@ class Owner:
             return await self._found(mount, known, found, asked_s)
         try:
             record = record_of(mount.info, opened.found, self.block_size_bytes)
-            begun = False
+            begun, came = False, opened.at_hand(_CAME_BYTES)
             if record.segments and opened.length and self._is_ours(request, opened.first // block_bytes):
-                begun = self._start(mount, record, opened)
+                begun = self._start(mount, record, opened, _ANSWER_FIRST_S if came else 0.0)
             if not begun:
                 await opened.close()
         except BaseException:
@@ -251,7 +261,9 @@ class Owner:
             raise
         if begun:
             unversioned = _result(mount.info, known, record)
-            early.set_result(msgspec.structs.replace(unversioned, fetched=True))
+            early.set_result(
+                msgspec.structs.replace(unversioned, fetched=True, came=came, came_at=opened.first)
+            )
         result = await self.commit(request.mount_id, request.key, record, known, asked_s=asked_s)
         return msgspec.structs.replace(result, fetched=begun)
 
@@ -259,12 +271,17 @@ class Owner:
         """Blocks further back are other workers' to fetch: their readers go there, and would fetch them again."""
         return self.runs.sources.is_home(request.mount_id, request.key, index)
 
-    def _start(self, mount: OpenMount, record: ObjectRecord, opened: OpenedRead) -> bool:
-        """Begins to fill the cache with what comes; whether that was possible."""
+    def _start(self, mount: OpenMount, record: ObjectRecord, opened: OpenedRead, wait_s: float) -> bool:
+        """Begins to fill the cache with what comes, after `wait_s`; whether that was possible."""
         target = target_of(mount.info, record)
         try:
             self.runs.start(
-                target, opened.first, opened.first + opened.length, ask_peers=False, opened=opened
+                target,
+                opened.first,
+                opened.first + opened.length,
+                ask_peers=False,
+                opened=opened,
+                wait_s=wait_s,
             )
         except OutOfSpace:
             return False

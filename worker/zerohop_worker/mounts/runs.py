@@ -100,12 +100,20 @@ class Runs:
         )
 
     def start(
-        self, target: Target, offset: int, stop: int, *, ask_peers: bool, opened: OpenedRead | None = None
+        self,
+        target: Target,
+        offset: int,
+        stop: int,
+        *,
+        ask_peers: bool,
+        opened: OpenedRead | None = None,
+        wait_s: float = 0.0,
     ) -> Run:
         """Begins to fetch the block that `offset` is in, and those after it up to `stop` that are missing as well;
         nobody's end cancels it, but it stops at the end of a block that nobody wants any more.
 
-        `opened`: a read of the origin that has begun at `offset`. Call it only for a block that is neither cached nor
+        `opened`: a read of the origin that has begun at `offset`; it goes on after `wait_s`.
+        Call it only for a block that is neither cached nor
         on its way. Raises OutOfSpace when no tier has room for the first block.
         """
         first = offset // target.block_size
@@ -125,17 +133,21 @@ class Runs:
         run = Run(target, first, blocks, self._store.now() + _GRACE_S)
         for incoming in blocks:
             self._blocks[incoming.block] = (run, incoming)
-        task = asyncio.create_task(self._carry_out(run, writer, ask_peers=ask_peers, opened=opened))
+        task = asyncio.create_task(
+            self._carry_out(run, writer, ask_peers=ask_peers, opened=opened, wait_s=wait_s)
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return run
 
     async def _carry_out(
-        self, run: Run, writer: BlockWriter, *, ask_peers: bool, opened: OpenedRead | None
+        self, run: Run, writer: BlockWriter, *, ask_peers: bool, opened: OpenedRead | None, wait_s: float
     ) -> None:
         left = list(run.blocks)
         error: ZerohopError = UnderStoreFailed("a block was not fetched")
         try:
+            if wait_s:
+                await asyncio.sleep(wait_s)
             async with self._slots:
                 peer = self.sources.home(run.target.ref, run.first) if ask_peers and not opened else None
                 await self._fill(run, left, writer, peer, opened)

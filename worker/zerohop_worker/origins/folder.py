@@ -266,6 +266,10 @@ class FolderRead:
         most = size_bytes - self.first
         self.length = most if length is None or offset < 0 else min(length, most)
 
+    def at_hand(self, max_bytes: int) -> bytes:  # noqa: ARG002 - the interface's
+        """See `OpenedRead.at_hand`: a file has no headers that it could come with."""
+        return b""
+
     async def pieces(self) -> AsyncIterator[bytes]:
         """See `OpenedRead.pieces`."""
         at, end = self.first, self.first + self.length

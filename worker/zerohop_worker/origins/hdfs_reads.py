@@ -90,6 +90,10 @@ class HdfsRead:
         most = size_bytes - self.first
         self.length = most if length is None or offset < 0 else min(length, most)
 
+    def at_hand(self, max_bytes: int) -> bytes:  # noqa: ARG002 - the interface's
+        """See `OpenedRead.at_hand`: nothing comes before it is read."""
+        return b""
+
     async def pieces(self) -> AsyncIterator[bytes]:
         """See `OpenedRead.pieces`. The last one comes only after a look has shown that the file is still the same."""
         if not self.length or self._reader is None:

@@ -108,6 +108,11 @@ class OpenedRead(Protocol):
     def length(self) -> int:
         """How many bytes follow."""
 
+    def at_hand(self, max_bytes: int) -> bytes:
+        """What of the first bytes has come along with the headers, b"" if nothing has. `pieces`, which must not have
+        begun, brings them again.
+        """
+
     def pieces(self) -> AsyncIterator[bytes | memoryview]:
         """The bytes, in pieces of at most 1 MiB. Once. Never ends short: UnderStoreFailed where the origin does."""
 

@@ -321,6 +321,10 @@ class ObstoreRead:
         self.first, end = result.range
         self.length = end - self.first
 
+    def at_hand(self, max_bytes: int) -> bytes:  # noqa: ARG002 - the interface's
+        """See `OpenedRead.at_hand`: the library does not tell."""
+        return b""
+
     async def pieces(self) -> AsyncIterator[bytes]:
         """See `OpenedRead.pieces`."""
         left = self.length

@@ -56,6 +56,7 @@ class S3Read:
         self._response = response
         self._what = what
         self._left = self._came = length  # what the caller gets of it, and what the store sends
+        self._had = b""  # taken off the connection already
         self._closed = False
         self.found = found
         self.first = first
@@ -77,10 +78,23 @@ class S3Read:
         if came < self.length:
             raise UnderStoreFailed(f"the origin answers with {came} of {self.length} bytes")
 
+    def at_hand(self, max_bytes: int) -> bytes:
+        """See `OpenedRead.at_hand`."""
+        if not self._had:
+            try:
+                self._had = self._response.content.read_nowait(min(max_bytes, self._left))
+            except CONNECTION_ERRORS:
+                return b""  # `pieces` will tell
+        return self._had
+
     async def pieces(self) -> AsyncIterator[bytes | memoryview]:
         """See `OpenedRead.pieces`."""
         intake: BodyIntake | None = None
-        if self._left == self._came >= WORTH_BYTES:
+        is_all = self._left == self._came
+        if self._had:
+            self._left -= len(self._had)
+            yield self._had
+        if is_all and self._left >= WORTH_BYTES:
             had, intake = self._begin_intake()
             if had:
                 self._left -= len(had)

@@ -57,6 +57,9 @@ class ObjectResult(Record, frozen=True):
     persist_now: bool = False
     # Of a lookup in a mounted bucket: the bytes that are to be read are on their way from the origin, because of it.
     fetched: bool = False
+    # Those from `came_at` on that came along with the origin's headers.
+    came: bytes = b""
+    came_at: int = 0
     # By which the answer may be kept on the master's host, and until when (0: for as long as they stand).
     stamps: Stamps = ()
     valid_until_ms: int = 0
