@@ -37,16 +37,16 @@ class AccessRecord(NamedTuple):
     request: str
     remote: str
     operation: str
-    bucket: str
-    key: str
     status: int
-    error: str
-    bytes_in: int
-    bytes_out: int
-    first_byte_s: float
-    total_s: float
-    source: str
-    user: str
+    bucket: str = ""
+    key: str = ""
+    error: str = ""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    first_byte_s: float = 0.0
+    total_s: float = 0.0
+    source: str = ""
+    user: str = ""
 
     def facts(self) -> dict[str, str | int | float]:
         """What a line tells, in its order."""

@@ -83,8 +83,6 @@ class Accounts:
                 bucket=where.bucket,
                 key=where.key,
                 status=200,
-                error="",
-                bytes_in=0,
                 bytes_out=sent_bytes,
                 first_byte_s=total_s,
                 total_s=total_s,
@@ -104,16 +102,8 @@ class Accounts:
                 request=request_id,
                 remote=remote,
                 operation=NO_OPERATION,
-                bucket="",
-                key="",
                 status=error.status,
                 error=error.code,
-                bytes_in=0,
-                bytes_out=0,
-                first_byte_s=0.0,
-                total_s=0.0,
-                source="",
-                user="",
             )
         )
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 from zerohop.errors import DeadlineExceeded, OutcomeUnknown, ProtocolViolation, ZerohopError
 
-__all__ = ["HIGH_WATER_BYTES", "LOW_WATER_BYTES", "BodyReader"]
+__all__ = ["HIGH_WATER_BYTES", "LOW_WATER_BYTES", "BodyReader", "StreamEnd"]
 
 HIGH_WATER_BYTES = 1 << 20
 """Received and not read: beyond it the connection is not read any more. Two turns of a socket at full speed."""
@@ -17,39 +17,16 @@ LOW_WATER_BYTES = 256 << 10
 """Below it reading goes on."""
 
 
-class BodyReader:
-    """Bytes of one stream, in the order in which they came. One task reads.
-
-    The stream ends well only with `end(total)` where the total is what came; anything else raises at the reader,
-    after the bytes that did come. Chunks are given as they were received, without copying.
+class StreamEnd:
+    """How a stream ends, for the one task that reads it: well with `end(total)`, where the total is what came, or with
+    the error that cut it. Called from the loop.
     """
 
-    def __init__(
-        self, progress_timeout_s: float, pause: Callable[[], None], resume: Callable[[], None]
-    ) -> None:
-        self._chunks: deque[memoryview] = deque()
-        self._size_bytes = 0  # of what _chunks holds
-        self._waiter: asyncio.Future[None] | None = None
-        self._error: ZerohopError | None = None
-        self._paused = False
-        self._pause, self._resume = pause, resume
-        self._progress_timeout_s = progress_timeout_s
+    def __init__(self) -> None:
         self.ended = False
         self.received_bytes = 0
-
-    # The connection's side. All plain functions, called from the loop.
-
-    def feed(self, chunk: memoryview) -> None:
-        """Adds received bytes."""
-        if self.ended or self._error is not None:
-            raise ProtocolViolation("bytes after the end of a stream")
-        self._chunks.append(chunk)
-        self._size_bytes += len(chunk)
-        self.received_bytes += len(chunk)
-        if self._size_bytes > HIGH_WATER_BYTES:  # said again each time: the writing side may have resumed it
-            self._paused = True
-            self._pause()
-        self._wake()
+        self._error: ZerohopError | None = None
+        self._waiter: asyncio.Future[None] | None = None  # the reader's
 
     def end(self, total_bytes: int) -> None:
         """The sender says that it is complete."""
@@ -67,6 +44,38 @@ class BodyReader:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+class BodyReader(StreamEnd):
+    """Bytes of one stream, in the order in which they came. One task reads.
+
+    The stream ends well only with `end(total)` where the total is what came; anything else raises at the reader,
+    after the bytes that did come. Chunks are given as they were received, without copying.
+    """
+
+    def __init__(
+        self, progress_timeout_s: float, pause: Callable[[], None], resume: Callable[[], None]
+    ) -> None:
+        super().__init__()
+        self._chunks: deque[memoryview] = deque()
+        self._size_bytes = 0  # of what _chunks holds
+        self._paused = False
+        self._pause, self._resume = pause, resume
+        self._progress_timeout_s = progress_timeout_s
+
+    # The connection's side. All plain functions, called from the loop.
+
+    def feed(self, chunk: memoryview) -> None:
+        """Adds received bytes."""
+        if self.ended or self._error is not None:
+            raise ProtocolViolation("bytes after the end of a stream")
+        self._chunks.append(chunk)
+        self._size_bytes += len(chunk)
+        self.received_bytes += len(chunk)
+        if self._size_bytes > HIGH_WATER_BYTES:  # said again each time: the writing side may have resumed it
+            self._paused = True
+            self._pause()
+        self._wake()
 
     @property
     def finished(self) -> bool:

@@ -11,8 +11,8 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from zerohop.errors import DeadlineExceeded, Internal, ProtocolViolation, ZerohopError
-from zerohop.rpc.body import cut_stream
+from zerohop.errors import DeadlineExceeded, Internal, ProtocolViolation
+from zerohop.rpc.body import StreamEnd, cut_stream
 from zerohop.rpc.splicing import Pipe, PipedBytes
 
 __all__ = ["PipedBody"]
@@ -20,7 +20,7 @@ __all__ = ["PipedBody"]
 _NOTHING: Final = memoryview(b"")
 
 
-class PipedBody:
+class PipedBody(StreamEnd):
     """Bytes of one stream, in the order in which they came. One task reads. `close` it.
 
     It ends as `BodyReader` does. Holds at most one pipe of bytes; what has not been asked for stays in the socket.
@@ -28,6 +28,7 @@ class PipedBody:
 
     def __init__(self, progress_timeout_s: float, socket_fd: int, resume: Callable[[], None]) -> None:
         """`resume` lets the connection read on, after the bytes that were announced."""
+        super().__init__()
         self._fd = os.dup(socket_fd)  # the loop watches the connection's own descriptor itself
         try:
             self._pipe = Pipe()
@@ -39,11 +40,7 @@ class PipedBody:
         self._announced_bytes = (
             0  # of a DATA frame, not taken yet; while there are any the connection reads nothing
         )
-        self._waiter: asyncio.Future[None] | None = None
-        self._error: ZerohopError | None = None
         self._closed = False
-        self.ended = False
-        self.received_bytes = 0
 
     # The connection's side. All plain functions, called from the loop.
 
@@ -53,23 +50,6 @@ class PipedBody:
             raise ProtocolViolation("bytes after the end of a stream")
         self._announced_bytes = size_bytes
         self._wake()
-
-    def end(self, total_bytes: int) -> None:
-        """The sender says that it is complete."""
-        if total_bytes != self.received_bytes:
-            raise ProtocolViolation(f"a stream of {total_bytes} bytes ended after {self.received_bytes}")
-        self.ended = True
-        self._wake()
-
-    def fail(self, error: ZerohopError) -> None:
-        """No more will come. The first error stands; after a good end there is none."""
-        if not self.ended and self._error is None:
-            self._error = error
-            self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
     @property
     def finished(self) -> bool:
