@@ -29,10 +29,10 @@ from zerohop_worker.origins.interface import (
     WriteCondition,
 )
 from zerohop_worker.origins.options import S3Settings
-from zerohop_worker.origins.s3_bodies import S3Read, range_header, range_of
+from zerohop_worker.origins.s3_bodies import S3Read, length_of, range_header, range_of
 from zerohop_worker.origins.s3_copies import copy_object
 from zerohop_worker.origins.s3_deletes import delete_objects
-from zerohop_worker.origins.s3_listing import list_page
+from zerohop_worker.origins.s3_listing import list_objects, list_page
 from zerohop_worker.origins.s3_objects import (
     attribute_headers,
     attribute_params,
@@ -81,11 +81,7 @@ class S3Origin:
 
     async def check(self) -> None:
         """See `OriginStore.check`."""
-        what = f"list {self.requests.place}"
-        try:
-            await self.requests.call("list_objects_v2", {"Prefix": self._prefix, "MaxKeys": 1}, what)
-        except Refusal as refusal:
-            raise refusal_error(refusal, what) from None
+        await list_objects(self.requests, {"Prefix": self._prefix, "MaxKeys": 1})
 
     async def head(self, key: str, unless: Validator | None = None) -> OriginObject:
         """See `OriginStore.head`. Never conditional: an ETag stays when metadata, storage class or tags change, a 304
@@ -99,7 +95,7 @@ class S3Origin:
             if refusal.code == "405":  # a delete marker
                 raise KeyNotFound(f"the origin has no object {key}") from None
             raise self.failed(refusal, "look at", key) from None
-        return read_object(key, answer, int(answer["ContentLength"]), whole=True)
+        return read_object(key, answer, length_of(answer), whole=True)
 
     async def part(self, key: str, number: int, match: Validator) -> PartSpan | None:
         """See `OriginStore.part`."""
@@ -124,7 +120,11 @@ class S3Origin:
         if match is not None and match.etag:
             params["IfMatch"] = f'"{match.etag}"'
         answer = await self._get(key, params, offset)
-        first, got, size_bytes = range_of(answer)
+        try:
+            first, got, size_bytes = range_of(answer)
+        except ZerohopError:
+            answer["Body"].close()  # with its connection
+            raise
         found = read_object(key, answer, size_bytes, whole=got == size_bytes)
         read = S3Read(self.requests, found, first, got, answer["Body"], self.what("read", key))
         try:

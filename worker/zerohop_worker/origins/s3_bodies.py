@@ -11,7 +11,7 @@ from zerohop_worker.origins.interface import OriginObject
 from zerohop_worker.origins.s3_intake import WORTH_BYTES, BodyIntake
 from zerohop_worker.origins.s3_requests import CONNECTION_ERRORS, S3Requests
 
-__all__ = ["S3Read", "range_header", "range_of"]
+__all__ = ["S3Read", "length_of", "range_header", "range_of"]
 
 _PIECE_BYTES: Final = 1 << 20
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
@@ -28,14 +28,26 @@ def range_header(offset: int, length: int | None) -> str:
 
 def range_of(answer: Mapping[str, Any]) -> tuple[int, int, int]:
     """First byte, number of bytes and size of the whole, of an answer to GetObject. Raises UnderStoreFailed."""
-    length = int(answer["ContentLength"])
+    length = length_of(answer)
     told = answer.get("ContentRange")
     if not told:
+        if answer["ResponseMetadata"]["HTTPStatusCode"] == 206:
+            raise UnderStoreFailed("the origin answers a part of the object and does not say which")
         return 0, length, length
     found = _CONTENT_RANGE.fullmatch(told)
     if found is None or int(found[2]) - int(found[1]) + 1 != length:
         raise UnderStoreFailed(f"the origin answers a range that makes no sense: {told!r} of {length} bytes")
     return int(found[1]), length, int(found[3])
+
+
+def length_of(answer: Mapping[str, Any]) -> int:
+    """The size of the body, or of what a HEAD tells of. Raises UnderStoreFailed: S3 always tells it, and with a coding
+    in its place the bytes would be others than those of the object.
+    """
+    length = answer.get("ContentLength")
+    if length is None:
+        raise UnderStoreFailed("the origin does not tell the size of the object")
+    return int(length)
 
 
 class S3Read:

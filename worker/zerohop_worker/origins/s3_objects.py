@@ -77,7 +77,9 @@ def read_object(key: str, answer: Mapping[str, Any], size_bytes: int, whole: boo
 
 def listed_object(key: str, entry: Mapping[str, Any]) -> OriginObject:
     """An entry of a listing."""
-    validator = Validator(bare_etag(entry.get("ETag", "")), int(entry["Size"]), _ms(entry["LastModified"]))
+    validator = Validator(
+        bare_etag(entry.get("ETag", "")), int(entry["Size"]), _ms(entry.get("LastModified"))
+    )
     return OriginObject(
         key=key,
         validator=validator,

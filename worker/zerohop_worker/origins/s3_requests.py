@@ -97,7 +97,7 @@ class S3Requests:
             except _NEVER_SENT as error:
                 if last or not self._may_come_up(error):
                     raise self._translated(error, what) from error
-            except CONNECTION_ERRORS as error:
+            except (*CONNECTION_ERRORS, ValueError) as error:  # ValueError: a date, or a number, that is none
                 if last or repeat is not Repeat.ALWAYS or not _is_passing(error):
                     raise self._translated(error, what) from error
             await asyncio.sleep(backoff_s(failures, asked_s))
