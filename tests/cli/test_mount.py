@@ -178,6 +178,19 @@ def test_keys_that_a_folder_cannot_hold(cluster: Cluster, name: str, tmp_path: P
     cluster.cli("fs", "unmount", f"/{name}")
 
 
+def test_the_clusters_own_folders_are_nobodys_objects(cluster: Cluster, name: str) -> None:
+    """Else whoever may write there could overwrite what others were told is durable."""
+    (cluster.data.parent / "link").symlink_to(cluster.data)
+    for folder in (
+        cluster.data,
+        cluster.data / "store",
+        cluster.data.parent,
+        cluster.data.parent / "link",
+        "/",
+    ):
+        assert "keeps its own data" in refused(cluster, "mount", f"file://{folder}", f"/{name}")
+
+
 def test_remount_after_credentials_were_rotated(
     cluster: Cluster, user: User, origin: str, name: str, tmp_path: Path
 ) -> None:
