@@ -31,7 +31,7 @@ _SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no
 
 @dataclass(slots=True)
 class MountSettings:
-    """What was asked for; `options` and `secrets` are for the origin."""
+    """What was asked for; `options` and `secrets` are for the origin. `given` are the names that were there at all."""
 
     metadata_ttl_s: float = 60.0
     write_policy: WritePolicy = WritePolicy.CACHE_THROUGH
@@ -40,6 +40,7 @@ class MountSettings:
     quota_bytes: int = 0
     options: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
 
 
 def read_mount_options(given: Sequence[str]) -> MountSettings:
@@ -59,7 +60,7 @@ def mount_settings(values: Mapping[str, str]) -> MountSettings:
     """Raises InvalidRequest for a value that cannot be read. The worker that opens the origin refuses options that its
     kind of store does not have.
     """
-    settings = MountSettings()
+    settings = MountSettings(given=frozenset(values))
     for name, value in values.items():
         _take(settings, name, value)
     return settings

@@ -55,7 +55,7 @@ class DeclaredMounts:
         if not same or set(there.secret_options) != set(settings.secrets):
             _log.warning(
                 "bucket %s is mounted with another URI or other options than the configuration says: "
-                "unmount it first, to have it mounted anew",
+                "`zerohop fs remount` changes options; to have another URI mounted, unmount this one",
                 name,
             )
         change = ChangeMount(

@@ -34,7 +34,7 @@ from zerohop.rpc.master_api import (
 from zerohop_master import keys
 from zerohop_master.due_work import DROP_OBJECTS, PURGE_BUCKET
 from zerohop_master.local_objects import mount_row
-from zerohop_master.namespace import Namespace
+from zerohop_master.namespace import Namespace, Reads
 from zerohop_master.rows import BUCKET, MOUNT, MountRow
 from zerohop_master.secret_box import SecretBox
 from zerohop_master.transaction import Transaction
@@ -133,28 +133,52 @@ class Mounts:
 
     async def change(self, request: ChangeMount) -> MountResult:
         """See `ChangeMount`."""
-
-        def changed(mount: MountInfo) -> MountInfo:
-            wanted: dict[str, object] = {
-                name: value
-                for name in ("read_only", "metadata_ttl_s", "quota_bytes")
-                if (value := getattr(request, name)) is not None
-            }
-            if request.write_policy is not None:
-                wanted["write_policy"] = _policy(request.write_policy)
-            mount = msgspec.structs.replace(mount, **wanted)
-            _check(mount)
-            return mount
+        if request.options is not None or request.secrets is not None:
+            row, _ = await self._mount(self._namespace.reads, request.caller, request.bucket)
+            wanted = self._changed(row, request)
+            await self._check_origin(wanted.mount, self._unsealed(wanted))
 
         async def body(transaction: Transaction) -> MountResult:
             row, _ = await self._mount(transaction, request.caller, request.bucket)
-            new = msgspec.structs.replace(row, mount=changed(row.mount))
+            new = self._changed(row, request)
             transaction.put(keys.mount(row.mount.mount_id), MOUNT.encode(new))
             return MountResult(mount=new.mount)
 
         result = await self._namespace.mutate(request, request.mutation, body, "mounts")
         await self._tell_workers(result.mount.mount_id, blocks=False)
         return result
+
+    def _changed(self, row: MountRow, request: ChangeMount) -> MountRow:
+        """Raises InvalidRequest."""
+        wanted: dict[str, object] = {
+            name: value
+            for name in ("read_only", "metadata_ttl_s", "quota_bytes")
+            if (value := getattr(request, name)) is not None
+        }
+        if request.write_policy is not None:
+            wanted["write_policy"] = _policy(request.write_policy)
+        secrets = request.secrets or {}
+        sealed = {name: value for name, value in row.sealed.items() if name not in secrets}
+        sealed |= {
+            name: self._box.seal(value, _bound_to(row.mount.mount_id, name))
+            for name, value in secrets.items()
+            if value
+        }
+        options = {**row.mount.options, **(request.options or {})}
+        mount = msgspec.structs.replace(
+            row.mount,
+            options={name: value for name, value in options.items() if value},
+            secret_options=tuple(sorted(sealed)),
+            **wanted,
+        )
+        _check(mount)
+        return msgspec.structs.replace(row, mount=mount, sealed=sealed)
+
+    def _unsealed(self, row: MountRow) -> dict[str, str]:
+        return {
+            name: self._box.unseal(sealed, _bound_to(row.mount.mount_id, name))
+            for name, sealed in row.sealed.items()
+        }
 
     async def remove(self, request: RemoveMount) -> Empty:
         """See `RemoveMount`."""
@@ -196,11 +220,7 @@ class Mounts:
     async def secrets(self, request: GetMount) -> MountSecrets:
         """See `GetMount`."""
         row = await mount_row(self._namespace.reads, request.mount_id)
-        opened = {
-            name: self._box.unseal(sealed, _bound_to(row.mount.mount_id, name))
-            for name, sealed in row.sealed.items()
-        }
-        return MountSecrets(mount=row.mount, secrets=opened)
+        return MountSecrets(mount=row.mount, secrets=self._unsealed(row))
 
     async def sync(self, request: SyncMount) -> MountResult:
         """See `SyncMount`."""
@@ -225,14 +245,12 @@ class Mounts:
         rows = await self._namespace.store.scan(start, end, limit=_MAX_MOUNTS)
         return [MOUNT.decode(row.value) for row in rows]
 
-    async def _mount(
-        self, transaction: Transaction, caller: Caller, name: str
-    ) -> tuple[MountRow, BucketRecord]:
+    async def _mount(self, reads: Reads, caller: Caller, name: str) -> tuple[MountRow, BucketRecord]:
         """Raises MountNotFound, BucketNotFound, AccessDenied."""
-        bucket = await self._namespace.bucket(transaction, caller, name)
+        bucket = await self._namespace.bucket(reads, caller, name)
         if not bucket.mount_id:
             raise MountNotFound(f"bucket {name!r} is no mount", bucket=name)
-        return await mount_row(transaction, bucket.mount_id), bucket
+        return await mount_row(reads, bucket.mount_id), bucket
 
     async def _tell_workers(self, mount_id: bytes, *, blocks: bool) -> None:
         """Best effort: who does not hear it finds out from the master, or evicts what nobody reads."""

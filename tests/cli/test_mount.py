@@ -176,3 +176,67 @@ def test_keys_that_a_folder_cannot_hold(cluster: Cluster, name: str, tmp_path: P
     assert "a/b" in said
     assert (folder / "a").read_text() == "a file"
     cluster.cli("fs", "unmount", f"/{name}")
+
+
+def test_the_clusters_own_folders_are_nobodys_objects(cluster: Cluster, name: str) -> None:
+    """Else whoever may write there could overwrite what others were told is durable."""
+    (cluster.data.parent / "link").symlink_to(cluster.data)
+    for folder in (
+        cluster.data,
+        cluster.data / "store",
+        cluster.data.parent,
+        cluster.data.parent / "link",
+        "/",
+    ):
+        assert "keeps its own data" in refused(cluster, "mount", f"file://{folder}", f"/{name}")
+
+
+def test_remount_after_credentials_were_rotated(
+    cluster: Cluster, user: User, origin: str, name: str, tmp_path: Path
+) -> None:
+    """What was read before stays cached, and what cannot be opened changes nothing."""
+    secret = tmp_path / "secret"
+    secret.write_text(user.secret_key)
+    given = options(cluster, user, secret_key=f"file:{secret}", metadata_ttl="1h")
+    cluster.cli("fs", "mount", f"s3://{origin}/pre", f"/{name}", *given)
+    assert cluster.cli("fs", "cat", f"/{name}/file").stdout == "hello"
+
+    added = json.loads(cluster.cli("user", "key", "add", user.name, "--json").stdout)
+    secret.write_text(added["secret_key"])
+    said = refused(cluster, "remount", f"/{name}")  # the new secret, and still the old access key
+    assert "SignatureDoesNotMatch" in said
+    assert "hello" in cluster.cli("fs", "cat", f"/{name}/file").stdout
+
+    shown = cluster.cli(
+        "fs",
+        "remount",
+        f"/{name}",
+        f"--option=access_key={added['access_key']}",
+        "--option=quota=64MiB",
+        "--option=metadata_ttl=0",
+        "--option=read_only=true",
+    ).stdout
+    assert "ro,cache_through,ttl=0s,quota=64MiB" in shown
+    assert "secret_key=***" in shown
+    assert cluster.cli("fs", "cat", f"/{name}/file").stdout == "hello"
+    refused(cluster, "touch", f"/{name}/new")
+    assert (
+        "ro,cache_through,ttl=never"
+        in cluster.cli("fs", "remount", f"/{name}", "--option=metadata_ttl=-1").stdout
+    )
+    assert "block size" in refused(cluster, "remount", f"/{name}", "--option=block_size=1MiB")
+    assert "no option 'acces_key'" in refused(cluster, "remount", f"/{name}", "--option=acces_key=x")
+    assert "no mount" in refused(cluster, "remount", f"/{origin}")
+    cluster.cli("fs", "unmount", f"/{name}")
+    cluster.cli("user", "key", "remove", added["access_key"])
+
+
+def test_what_is_not_there_is_not_loaded(cluster: Cluster, user: User, origin: str, name: str) -> None:
+    """A path that was mistyped is told from a folder with nothing to do; a rule may come before what it is for."""
+    cluster.cli("fs", "mount", f"s3://{origin}/pre", f"/{name}", *options(cluster, user))
+    for command in (("load", "-R"), ("load",), ("free", "-R"), ("persist",)):
+        done = cluster.cli("fs", *command, f"/{name}/fiel", check=False)
+        assert (done.returncode, "does not exist" in done.stderr) == (3, True)
+    assert cluster.cli("fs", "pin", "-R", f"/{name}/later").stdout == "pin done: 0 objects\n"
+    assert cluster.cli("fs", "load", f"/{name}/file").stdout == "load done: 1 object, 5B\n"
+    cluster.cli("fs", "unmount", f"/{name}")

@@ -14,10 +14,18 @@ import pytest
 from zerohop.client import ClusterClient
 from zerohop.errors import ContentNotFound, OutOfSpace, SessionFenced, UnderStoreFailed
 from zerohop.host import host_id
-from zerohop.model import ClusterSettings, WorkerInfo, block_size_of, content_id
+from zerohop.model import ClusterSettings, ObjectRecord, WorkerInfo, block_size_of, content_id
 from zerohop.rpc.call import Call, StreamInCall, StreamOutCall
 from zerohop.rpc.descriptors import DescriptorServer, Holder
-from zerohop.rpc.master_api import ClusterView, Empty, GetClusterView, ProxyGoodbye, ProxyHeartbeat
+from zerohop.rpc.master_api import (
+    ClusterView,
+    Empty,
+    GetClusterView,
+    ObjectResult,
+    ProxyGoodbye,
+    ProxyHeartbeat,
+)
+from zerohop.rpc.origin_api import ResolveMounted
 from zerohop.rpc.server import RpcServer
 from zerohop.rpc.worker_api import (
     BlockHandle,
@@ -63,6 +71,9 @@ class StoreWorker:
         self.write_gate.set()
         self.questions = 0  # whether it lives
         self.hang = False  # it answers neither these nor writes
+        self.resolve_gate = asyncio.Event()  # what an origin has is told once it is set
+        self.resolve_gate.set()
+        self.resolving = asyncio.Event()  # somebody asks for that
         self.used = asyncio.Event()
         self._folder = folder
         self._server: RpcServer | None = None
@@ -76,6 +87,7 @@ class StoreWorker:
         server.register_stream_out(ReadContent, self._read)
         server.register(DiscardContents, self._discard)
         server.register(GetCachedBytes, self._answer)
+        server.register(ResolveMounted, self._resolve)
         self.address = str(await server.listen(f"unix:{self._folder / self.worker_id}.rpc"))
         self._server = server
         lender = DescriptorServer(self.path, name=self.worker_id)
@@ -159,6 +171,12 @@ class StoreWorker:
         self.questions += 1
         await self._hanging()
         return CachedBytes(cached=())
+
+    async def _resolve(self, request: ResolveMounted, _call: Call) -> ObjectResult:
+        self.resolving.set()
+        await self.resolve_gate.wait()
+        record = ObjectRecord(key=request.key, size_bytes=0, etag=self.worker_id, modified_ms=1)
+        return ObjectResult(record=record, row_version=1, bucket_owner="")
 
     async def _hanging(self) -> None:
         if self.hang:

@@ -283,6 +283,28 @@ async def test_a_read_only_mount_takes_no_write(world: Mounted) -> None:
     await world.begin(mount, "k")
 
 
+async def test_what_an_origin_is_told_can_be_changed(world: Mounted) -> None:
+    mount = await world.add(options={"endpoint": "http://old", "region": "r"})
+
+    def change(**changes: Any) -> m.ChangeMount:
+        return m.ChangeMount(caller=ANONYMOUS, bucket="mnt", mutation=world.harness.mutation(), **changes)
+
+    with pytest.raises(OriginRefused):
+        await world.mounts.change(change(secrets={"secret_key": "wrong"}, quota_bytes=5))
+    assert (await world.mounts.secrets(m.GetMount(mount_id=mount.mount_id))).mount == mount
+    await world.mounts.change(
+        change(
+            options={"endpoint": "http://new", "region": ""},
+            secrets={"secret_key": "another", "access_key": "", "session_token": "t"},
+        )
+    )
+    now = await world.mounts.secrets(m.GetMount(mount_id=mount.mount_id))
+    assert now.secrets == {"secret_key": "another", "session_token": "t"}
+    assert now.mount.secret_options == ("secret_key", "session_token")
+    assert now.mount.options == {"endpoint": "http://new"}
+    assert world.origins.dropped == [(mount.mount_id, False)]
+
+
 async def test_unmounting_keeps_what_only_this_cluster_has(world: Mounted) -> None:
     mount = await world.add()
     content = world.harness.new_content(1)

@@ -191,6 +191,29 @@ def test_a_failed_tier_is_passed_over_for_a_while() -> None:
     assert put(index, 2, now=200).tier == "MEM"
 
 
+def test_a_disk_that_is_full_below_the_quota_is_a_smaller_tier() -> None:
+    """What is read now takes the place of what was, instead of finding the disk full for ever."""
+    index = CacheIndex([("SSD", 100 * PAGE)])
+    for number in range(4):
+        put(index, number, now=number)
+    index.tier_failed("SSD", 100, is_full=True)
+    for number in range(10, 14):
+        put(index, number, now=200)
+        assert index.tiers["SSD"].taken_bytes <= 4 * PAGE
+    assert index.tiers["SSD"].use().quota_bytes == 4 * PAGE
+    index.make_headroom(100 + 600)  # somebody may have made room: the quota is tried again
+    for number in range(20, 30):
+        put(index, number, now=800)
+    assert index.tiers["SSD"].taken_bytes >= 10 * PAGE
+
+
+def test_a_disk_that_is_full_of_other_peoples_files_bounds_nothing() -> None:
+    index = CacheIndex([("SSD", 100 * PAGE)])
+    index.tier_failed("SSD", 100, is_full=True)
+    put(index, 1, now=200)
+    assert index.tiers["SSD"].use().quota_bytes == 100 * PAGE
+
+
 class CacheIndexModel(RuleBasedStateMachine):
     """Random events. Files are modelled as a set that follows the instructions: it must agree with the index."""
 
@@ -304,10 +327,10 @@ class CacheIndexModel(RuleBasedStateMachine):
         self.index.drop(data.draw(st.sampled_from(self.copies())))
         self.settle()
 
-    @rule(tier=st.sampled_from(("MEM", "SSD", "HDD")))
-    def fail_tier(self, tier: str) -> None:
+    @rule(tier=st.sampled_from(("MEM", "SSD", "HDD")), is_full=st.booleans())
+    def fail_tier(self, tier: str, is_full: bool) -> None:
         if tier in self.index.tiers:
-            self.index.tier_failed(tier, self.now)
+            self.index.tier_failed(tier, self.now, is_full=is_full)
 
     @rule(passed_s=st.floats(0, 700))
     def pass_time(self, passed_s: float) -> None:

@@ -21,6 +21,7 @@ from zerohop.errors import ContentLost, Overloaded, UnderStoreFailed
 from zerohop_worker.block_writer import BlockWriter
 from zerohop_worker.cache_copy import BlockId, Copy, Incoming, Move
 from zerohop_worker.cache_index import CacheIndex
+from zerohop_worker.files import is_full
 from zerohop_worker.pool import ThreadPool
 from zerohop_worker.tier_folder import TierFolder
 
@@ -256,7 +257,7 @@ class BlockStore:
             done = await self.pool.run(_copy_block, source, target, copy)
         except OSError as error:
             _log.warning("cannot move a block from tier %s to %s: %s", source.name, target.name, error)
-            self.index.tier_failed(target.name, self.now())
+            self.index.tier_failed(target.name, self.now(), is_full=is_full(error))
         else:
             if not done:
                 self.damaged(copy)

@@ -12,7 +12,7 @@ import xxhash
 
 from zerohop.errors import OutOfSpace
 from zerohop_worker.cache_copy import BlockId, Copy, Incoming
-from zerohop_worker.files import Buffer
+from zerohop_worker.files import Buffer, is_full
 
 if TYPE_CHECKING:
     from zerohop_worker.block_store import BlockStore
@@ -124,7 +124,7 @@ class BlockWriter:
         failed = old.incoming.tier
         while True:
             _log.warning("tier %s cannot take a block: %s", failed, error)
-            self._store.index.tier_failed(failed, self._store.now())
+            self._store.index.tier_failed(failed, self._store.now(), is_full=is_full(error))
             incoming = self._store.place(
                 self.block, self._size_limit, durable=self._durable, unpersisted=old.incoming.unpersisted
             )

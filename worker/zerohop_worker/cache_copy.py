@@ -67,6 +67,13 @@ class Move:
     down: bool
 
 
+TIER_PAUSE_S = 5.0
+"""How long a tier that failed a write takes nothing new: its disk may be full of other people's files."""
+
+FULL_S = 600.0
+"""How long a tier whose disk was full below its quota takes no more than it held then."""
+
+
 @dataclass(slots=True)
 class Tier:
     """Bookkeeping of one tier. used + reserved + lent is what its quota is compared with."""
@@ -80,6 +87,8 @@ class Tier:
     pinned_bytes: int = 0
     unpersisted_bytes: int = 0  # of copies and of what is incoming
     failed_until_s: float = -1e9  # a write failed: the tier takes nothing new until then
+    fitted_bytes: int | None = None  # what it held when its disk was full, below the quota
+    full_until_s: float = -1e9  # then the quota is tried again
     copies: dict[BlockId, Copy] = field(default_factory=dict)
     policy: Policy = field(init=False)
 
@@ -93,12 +102,31 @@ class Tier:
 
     @property
     def free_bytes(self) -> int:
-        """What is left of the quota; negative when it was lowered or a lent block is still out."""
-        return self.quota_bytes - self.taken_bytes
+        """What is left of the room; negative when it was lowered or a lent block is still out."""
+        return self.room_bytes - self.taken_bytes
+
+    @property
+    def room_bytes(self) -> int:
+        """What the tier may take now: its quota, or what fitted when the disk was full before that."""
+        return self.quota_bytes if self.fitted_bytes is None else min(self.quota_bytes, self.fitted_bytes)
+
+    def failed(self, now: float, *, is_full: bool) -> None:
+        """A write failed. A disk that is full below the quota bounds the tier by what it holds: else nothing would ever
+        leave for what is read now, and the cache would stay as it was on that day.
+        """
+        self.failed_until_s = now + TIER_PAUSE_S
+        held_bytes = self.used_bytes + self.lent_bytes
+        if is_full and held_bytes:
+            self.fitted_bytes, self.full_until_s = held_bytes, now + FULL_S
+
+    def try_again(self, now: float) -> None:
+        """Others may have left the disk."""
+        if now >= self.full_until_s:
+            self.fitted_bytes = None
 
     def is_idle(self, low_water: float, now: float) -> bool:
         """Whether it has room that nobody has to leave for, and takes it."""
-        return self.taken_bytes < self.quota_bytes * low_water and now >= self.failed_until_s
+        return self.taken_bytes < self.room_bytes * low_water and now >= self.failed_until_s
 
     def sync_policy(self, copy: Copy) -> None:
         """Shows the copy to the policy, or hides it, as its flags ask."""
@@ -111,7 +139,7 @@ class Tier:
         """Capacity and use, for reports and heartbeats."""
         return TierUse(
             name=self.name,
-            quota_bytes=self.quota_bytes,
+            quota_bytes=self.room_bytes,
             used_bytes=self.used_bytes + self.reserved_bytes,
             block_count=len(self.copies),
             lent_bytes=self.lent_bytes,

@@ -30,8 +30,6 @@ PROMOTION_WINDOW_S = 600.0
 """Two uses within this time bring a block up."""
 
 RECALL_AGAIN_S = 5.0
-TIER_PAUSE_S = 5.0
-"""How long a tier that failed a write takes nothing new: its disk may be full of other people's files."""
 
 
 class CacheIndex:
@@ -117,9 +115,9 @@ class CacheIndex:
             tier = self.tiers[name]
             if now < tier.failed_until_s or block in tier.copies or self._is_incoming(block, name):
                 continue
-            if unpersisted and tier.unpersisted_bytes + charge > tier.quota_bytes * UNPERSISTED_SHARE:
+            if unpersisted and tier.unpersisted_bytes + charge > tier.room_bytes * UNPERSISTED_SHARE:
                 continue
-            if charge <= tier.quota_bytes and self._make_room(tier, charge, now):
+            if charge <= tier.room_bytes and self._make_room(tier, charge, now):
                 return self._reserve(Incoming(block, name, charge, unpersisted))
         return None
 
@@ -182,9 +180,9 @@ class CacheIndex:
         self._add(tier, copy)
         return copy
 
-    def tier_failed(self, name: str, now: float) -> None:
+    def tier_failed(self, name: str, now: float, *, is_full: bool = False) -> None:
         """A write to the tier failed (disk full, I/O error)."""
-        self.tiers[name].failed_until_s = now + TIER_PAUSE_S
+        self.tiers[name].failed(now, is_full=is_full)
 
     def _add(self, tier: Tier, copy: Copy) -> None:
         tier.copies[copy.block] = copy
@@ -285,10 +283,11 @@ class CacheIndex:
         for content in self.shares.crowded():
             self._make_share((content, 0), 0, now)
         for tier in self.tiers.values():
-            if tier.taken_bytes <= tier.quota_bytes * self._high:
+            tier.try_again(now)
+            if tier.taken_bytes <= tier.room_bytes * self._high:
                 continue
             leaving = sum(copy.charge_bytes for copy in self._demotions.values() if copy.tier == tier.name)
-            while tier.taken_bytes - leaving > tier.quota_bytes * self._low:
+            while tier.taken_bytes - leaving > tier.room_bytes * self._low:
                 queued = len(self._demotions)
                 if not self._evict_one(tier, now):
                     break

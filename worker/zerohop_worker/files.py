@@ -7,16 +7,22 @@ to take microseconds (open, unlink).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["Buffer", "Files"]
+__all__ = ["Buffer", "Files", "is_full"]
 
 Buffer = bytes | bytearray | memoryview
 
 _MAX_VECTOR = 512
 """Below IOV_MAX (1024) everywhere."""
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a write failed for want of room alone."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class Files:

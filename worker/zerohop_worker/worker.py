@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from zerohop.client.worker_links import WorkerLinks
@@ -91,7 +92,8 @@ class Worker:
             self.replication,
             clock,
         )
-        self.mounts = Mounts(self.store, self.peers, links, open_origin)
+        own = [config.data_dir, config.under_store, *(str(folder.root) for folder in self.folders.values())]
+        self.mounts = Mounts(self.store, self.peers, links, partial(open_origin, own_folders=own))
         self.cache_jobs = CacheJobs(self.store, self.reading, self.mounts.runs, self.peers, self.persister)
         self.lending = Lending(self.store, self.reading, self.fetching)
         self.scrub = Scrub(self.store, config.scrub_interval_s)

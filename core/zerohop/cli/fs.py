@@ -8,7 +8,7 @@ from zerohop.cli.fs_cache import free, load, persist, pin, set_replication, set_
 from zerohop.cli.fs_change import mkdir, mv, rm, touch
 from zerohop.cli.fs_copy import cp
 from zerohop.cli.fs_list import du, ls
-from zerohop.cli.fs_mount import mount, sync, unmount
+from zerohop.cli.fs_mount import mount, remount, sync, unmount
 from zerohop.cli.fs_show import cat, checksum, head, location, stat, tail
 from zerohop.cli.fs_show import test as test_path
 
@@ -25,7 +25,7 @@ def fs() -> None:
 
 
 _FILES = (ls, stat, cat, head, tail, cp, mv, rm, mkdir, du, touch, test_path, checksum, location)
-_MOUNTS = (mount, unmount, sync)
+_MOUNTS = (mount, remount, unmount, sync)
 _CACHE = (load, free, pin, unpin, persist, set_ttl, set_replication)
 
 for _command in (*_FILES, *_MOUNTS, *_CACHE):

@@ -10,7 +10,7 @@ from zerohop.cli.cluster_options import on_cluster
 from zerohop.cli.exit_codes import ExitCode
 from zerohop.cli.job_progress import carry_out
 from zerohop.cli.paths import ClusterPath, parse_cluster
-from zerohop.cli.tree import find
+from zerohop.cli.tree import find, require
 from zerohop.client.objects import ObjectClient
 from zerohop.errors import InvalidRequest
 from zerohop.units import parse_duration, parse_size
@@ -33,19 +33,23 @@ async def _run(
     recursive: bool,
     detach: bool,
     options: dict[str, str] | None = None,
+    *,
+    is_rule: bool = False,
 ) -> ExitCode:
     named = parse_cluster(path)
     if named.is_root:
         raise InvalidRequest("name a bucket, or something in one")
-    key, is_prefix = await _meant(objects, named, recursive=recursive)
+    key, is_prefix = await _meant(objects, named, recursive=recursive, is_rule=is_rule)
     return await carry_out(
         objects, kind, named.bucket, key, recursive=is_prefix, options=options, detach=detach
     )
 
 
-async def _meant(objects: ObjectClient, path: ClusterPath, *, recursive: bool) -> tuple[str, bool]:
-    """The key, or the prefix and True. What does not exist yet is taken by its name: rules may come before it."""
-    found = await find(objects, path)
+async def _meant(
+    objects: ObjectClient, path: ClusterPath, *, recursive: bool, is_rule: bool
+) -> tuple[str, bool]:
+    """The key, or the prefix and True. For a rule what does not exist yet is taken by its name: it may come later."""
+    found = await (find if is_rule else require)(objects, path)
     if recursive:
         return (
             (path.key, False)
@@ -100,7 +104,7 @@ async def pin(objects: ObjectClient, path: str, recursive: bool, detach: bool) -
 
     It holds until `unpin`, also for objects that are written later. Pinned objects may take half of the cache.
     """
-    return await _run(objects, "pin", path, recursive, detach)
+    return await _run(objects, "pin", path, recursive, detach, is_rule=True)
 
 
 @click.command()
@@ -110,7 +114,7 @@ async def pin(objects: ObjectClient, path: str, recursive: bool, detach: bool) -
 @on_cluster
 async def unpin(objects: ObjectClient, path: str, recursive: bool, detach: bool) -> ExitCode:
     """End `pin`; with -R also of all in a folder."""
-    return await _run(objects, "unpin", path, recursive, detach)
+    return await _run(objects, "unpin", path, recursive, detach, is_rule=True)
 
 
 @click.command()
@@ -146,7 +150,7 @@ async def set_ttl(
     Deleting goes through to the mounted storage.
     """
     options = {"ttl_s": f"{_duration_s(ttl):g}", "action": action}
-    return await _run(objects, "set_ttl", path, recursive, detach, options)
+    return await _run(objects, "set_ttl", path, recursive, detach, options, is_rule=True)
 
 
 @click.command("set-replication")
@@ -166,7 +170,7 @@ async def set_replication(
     What nobody has cached is not loaded.
     """
     options = {"min": str(least), "max": str(most)}
-    return await _run(objects, "set_replication", path, recursive, detach, options)
+    return await _run(objects, "set_replication", path, recursive, detach, options, is_rule=True)
 
 
 def _size(text: str) -> int:

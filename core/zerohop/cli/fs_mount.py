@@ -1,8 +1,8 @@
-"""`zerohop fs mount`, `unmount` and `sync`: storage that exists already, shown as a bucket."""
+"""`zerohop fs mount`, `remount`, `unmount` and `sync`: storage that exists already, shown as a bucket."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 import click
 
@@ -13,10 +13,13 @@ from zerohop.client.objects import ObjectClient
 from zerohop.errors import InvalidRequest
 from zerohop.model import ADMIN, MountInfo
 from zerohop.mount_options import MountSettings, read_mount_options
-from zerohop.rpc.master_api import AddMount, ListMounts, RemoveMount, SyncMount
+from zerohop.rpc.master_api import AddMount, ChangeMount, ListMounts, RemoveMount, SyncMount
 from zerohop.rpc.mutation import new_mutation_id
+from zerohop.units import format_size
 
-__all__ = ["mount", "sync", "sync_mounted", "unmount"]
+__all__ = ["mount", "remount", "sync", "sync_mounted", "unmount"]
+
+T = TypeVar("T")
 
 _OPEN_TIMEOUT_S: Final = 120.0
 """A worker opens the origin first: its connection may take its time-outs and repetitions to fail."""
@@ -25,7 +28,7 @@ _OPEN_TIMEOUT_S: Final = 120.0
 @click.command()
 @click.argument("uri", required=False, default="")
 @click.argument("path", required=False, default="")
-@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="See below; may be repeated.")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="See above; may be repeated.")
 @click.option("--read-only", is_flag=True, help="Refuse writes.")
 @click.option("--owner", default="", help="User whose bucket it becomes.")
 @click.option("--json", "json_lines", is_flag=True, help="One JSON object a line, when listing.")
@@ -112,13 +115,19 @@ async def _show(objects: ObjectClient, *, json_lines: bool) -> None:
         if json_lines:
             click.echo(as_json(await _facts(info, owners)))
         else:
-            mode = "ro" if info.read_only else "rw"
-            shown = [f"{name}={value}" for name, value in sorted(info.options.items())]
-            shown += [f"{name}=***" for name in info.secret_options]
-            click.echo(
-                f"/{info.bucket}  {info.uri}  {mode},{info.write_policy},ttl={info.metadata_ttl_s:g}s"
-                f"  {' '.join(shown)}".rstrip()
-            )
+            click.echo(_line(info))
+
+
+def _line(info: MountInfo) -> str:
+    ttl = "never" if info.metadata_ttl_s < 0 else f"{info.metadata_ttl_s:g}s"
+    own = ["ro" if info.read_only else "rw", info.write_policy, f"ttl={ttl}"]
+    if info.quota_bytes:
+        own.append(f"quota={format_size(info.quota_bytes)}")
+    if info.block_size_bytes:
+        own.append(f"block_size={format_size(info.block_size_bytes)}")
+    shown = [f"{name}={value}" for name, value in sorted(info.options.items())]
+    shown += [f"{name}=***" for name in info.secret_options]
+    return f"/{info.bucket}  {info.uri}  {','.join(own)}  {' '.join(shown)}".rstrip()
 
 
 async def _facts(info: MountInfo, owners: OwnerNames) -> dict[str, object]:
@@ -135,6 +144,41 @@ async def _facts(info: MountInfo, owners: OwnerNames) -> dict[str, object]:
         "owner": await owners.name(info.owner),
         "created_ms": info.created_ms,
     }
+
+
+@click.command()
+@click.argument("path")
+@click.option(
+    "--option", "options", multiple=True, metavar="NAME=VALUE", help="As of `mount`; may be repeated."
+)
+@on_cluster
+async def remount(objects: ObjectClient, path: str, options: tuple[str, ...]) -> None:
+    """Change options of a mount while it is read, such as credentials that were rotated, or its quota.
+
+    Options that are not named stay as they are; `NAME=` without a value takes one away. The origin is opened first, and
+    an error changes nothing. Without options: open it anew, so that each worker reads the files and profiles again
+    that its secrets refer to. What is cached stays.
+    """
+    settings = read_mount_options(options)
+    if "block_size" in settings.given:
+        raise InvalidRequest("the block size of a mount cannot be changed: unmount it, and mount it anew")
+
+    def if_given(name: str, value: T) -> T | None:
+        return value if name in settings.given else None
+
+    request = ChangeMount(
+        caller=ADMIN,
+        bucket=_mount_point(path).bucket,
+        read_only=if_given("read_only", settings.read_only),
+        write_policy=if_given("write_policy", settings.write_policy),
+        metadata_ttl_s=if_given("metadata_ttl", settings.metadata_ttl_s),
+        quota_bytes=if_given("quota", settings.quota_bytes),
+        options=settings.options,
+        secrets=settings.secrets,
+        mutation=new_mutation_id(),
+    )
+    changed = (await objects.client.call(request, timeout_s=_OPEN_TIMEOUT_S)).mount
+    click.echo(_line(changed))
 
 
 @click.command()

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from zerohop.client.liveness import while_it_answers
 from zerohop.client.placement import origin_key, rank
+from zerohop.client.repeats import REPEATABLE, delays_s
 from zerohop.client.worker_links import WorkerLinks
 from zerohop.errors import (
+    DeadlineExceeded,
     NotSupported,
     NoWorker,
     OriginNeeded,
     Overloaded,
     PeerUnavailable,
-    TransportError,
     ZerohopError,
 )
 from zerohop.model import Caller, ObjectRecord, OriginRef, WorkerInfo
@@ -47,6 +51,9 @@ R = TypeVar("R")
 
 _ASK_TIMEOUT_S: Final = 60.0
 """For a question to an origin, with the retries that the owner makes."""
+
+_PATIENCE_S: Final = 5.0
+"""How long a question goes on being asked when no worker can be reached: one that was restarted is back within it."""
 
 _CHANGE_TIMEOUT_S: Final = 300.0
 """For a change at an origin: completing an upload of many parts takes it minutes."""
@@ -166,7 +173,7 @@ class MountedObjects:
                 mutation=new_mutation_id(),
             )
             try:
-                done = await self._ask(mount_id, targets[positions[0]].key, request, _CHANGE_TIMEOUT_S)
+                done = await self._change(mount_id, targets[positions[0]].key, request)
             except ZerohopError as error:
                 if len(by_owner) == 1:
                     raise
@@ -247,11 +254,11 @@ class MountedObjects:
             row_version=row_version,
             mutation=new_mutation_id(),
         )
-        return await self._ask(mount_id, key, request, _PERSIST_TIMEOUT_S)
+        return await self._change(mount_id, key, request, _PERSIST_TIMEOUT_S)
 
     async def copy(self, request: CopyMounted) -> ObjectResult:
         """The origin's own copy. Raises NeedsBytes, KeyNotFound, Conflict, PreconditionFailed."""
-        return await self._ask(request.mount_id, request.record.key, request, _CHANGE_TIMEOUT_S)
+        return await self._change(request.mount_id, request.record.key, request)
 
     async def check_write(self, caller: Caller, mount_id: bytes, bucket: str, record: ObjectRecord) -> None:
         """Raises InvalidRequest, NotSupported for an object that the origin cannot hold."""
@@ -296,7 +303,7 @@ class MountedObjects:
     ) -> None:
         """Replaces them. Raises KeyNotFound, NotSupported."""
         request = WriteMountedTags(caller=caller, mount_id=mount_id, bucket=bucket, key=key, tags=tags)
-        await self._ask(mount_id, key, request)
+        await self._change(mount_id, key, request)
 
     async def _owners(self, mount_id: bytes, key: str) -> list[WorkerInfo]:
         """The owner of a key, and who takes its place when it cannot be reached. Raises NoWorker."""
@@ -310,10 +317,39 @@ class MountedObjects:
 
         return await self._workers.fresh(order)
 
-    async def _ask(
-        self, mount_id: bytes, key: str, request: Request[R], timeout_s: float = _ASK_TIMEOUT_S
+    async def _ask(self, mount_id: bytes, key: str, request: Request[R]) -> R:
+        """Asks the owner what changes nothing: the next worker, too, when that one dies or hangs over it. What a second
+        one commits of it stands on the row's version, and the origin is only read. Raises DeadlineExceeded.
+        """
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        pauses = delays_s(iter(random.random, None))
+        while True:
+            refusals: list[str] = []
+            for worker in await self._owners(mount_id, key):
+                left_s = began_s + _ASK_TIMEOUT_S - loop.time()
+                try:
+                    client = self._workers.client(worker.worker_id)
+                    async with while_it_answers(client):
+                        return await client.call(request, timeout_s=left_s)
+                except REPEATABLE as error:
+                    if loop.time() - began_s >= _ASK_TIMEOUT_S:
+                        raise DeadlineExceeded(
+                            f"no answer about {key!r} of the mount within {_ASK_TIMEOUT_S:g} s"
+                        ) from error
+                    self._avoid(worker.worker_id, error)
+                    refusals.append(f"{worker.worker_id}: {error.message}")
+            pause_s = next(pauses)
+            if loop.time() + pause_s - began_s > _PATIENCE_S:
+                raise NoWorker("no worker answers for the mount: " + "; ".join(refusals))
+            await asyncio.sleep(pause_s)
+            if self._workers.refresh is not None:
+                await self._workers.refresh()
+
+    async def _change(
+        self, mount_id: bytes, key: str, request: Request[R], timeout_s: float = _CHANGE_TIMEOUT_S
     ) -> R:
-        """Asks the owner; the next worker only where the one before has certainly not begun."""
+        """Has the owner change something; the next worker only where the one before has certainly not begun."""
         refusals: list[str] = []
         for worker in await self._owners(mount_id, key):
             try:
@@ -323,7 +359,7 @@ class MountedObjects:
                 refusals.append(f"{worker.worker_id}: {error.message}")
         raise NoWorker("no worker answers for the mount: " + "; ".join(refusals))
 
-    def _avoid(self, worker_id: str, error: TransportError) -> None:
+    def _avoid(self, worker_id: str, error: ZerohopError) -> None:
         if not isinstance(error, Overloaded):
             self._workers.avoid(worker_id)
 

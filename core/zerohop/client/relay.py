@@ -17,6 +17,8 @@ from zerohop.errors import (
     ContentLost,
     ContentNotFound,
     Corrupt,
+    DeadlineExceeded,
+    OutcomeUnknown,
     ProtocolViolation,
     TransportError,
     UnderStoreFailed,
@@ -29,6 +31,11 @@ __all__ = ["PLAINLY", "HowToRead", "relay"]
 
 _STALL_S = 20.0
 """A worker that sends no byte for so long has failed, as far as this read goes: it may live, and yet be too slow."""
+
+_ORIGIN_STALL_S = 45.0
+"""The same for a mounted object: its worker waits for an origin that hangs (`read_timeout`, 30 s by default), and asks
+it again then, which the read survives. A worker that hangs itself is found out sooner (`Pace`, `lost_after_s`).
+"""
 
 _PATIENCE_S = 5.0
 """How long a read that makes no progress goes on asking, when nobody can be reached: a worker that was restarted is
@@ -118,10 +125,17 @@ async def relay(
         _raise_if_lost(workers, failure, content, holders)
         pause_s = next(pauses)
         if not isinstance(failure, TransportError) or loop.time() + pause_s - progress_at > _PATIENCE_S:
-            raise failure
+            raise _of_a_read(failure)
         await asyncio.sleep(pause_s)
         if workers.refresh is not None:
             await workers.refresh()
+
+
+def _of_a_read(failure: ZerohopError) -> ZerohopError:
+    """Of a write that got no answer it is not known whether it was done; a read was not, and may be repeated."""
+    if isinstance(failure, OutcomeUnknown):
+        return DeadlineExceeded(f"no worker gives the bytes: {failure.message}")
+    return failure
 
 
 def _raise_if_lost(
@@ -170,7 +184,8 @@ async def _stream(
     )
     left = size
     client = workers.client(worker.worker_id)
-    async with client.open_stream_out(request, timeout_s=_STALL_S, piped=how.piped) as source:
+    stall_s = _STALL_S if how.origin is None else _ORIGIN_STALL_S
+    async with client.open_stream_out(request, timeout_s=stall_s, piped=how.piped) as source:
         if source.response.length != size:
             raise ProtocolViolation(f"asked for {size} bytes of a content, offered {source.response.length}")
         if how.sources is not None:

@@ -117,8 +117,7 @@ class JobRunner:
         except ZerohopError as error:
             await self._end(job, "failed", f"{error.code}: {error.message}")
         else:
-            failed = f"{job.failed} objects failed" if job.failed else None
-            await self._end(job, "failed" if job.failed else "done", failed)
+            await self._end(job, "failed" if job.failed else "done", None)
         finally:
             saving.cancel()
             await asyncio.wait((saving,))

@@ -32,7 +32,7 @@ from zerohop_worker.origins.options import S3Settings
 from zerohop_worker.origins.s3_bodies import S3Read, length_of, range_header, range_of
 from zerohop_worker.origins.s3_copies import copy_object
 from zerohop_worker.origins.s3_deletes import delete_objects
-from zerohop_worker.origins.s3_listing import list_page
+from zerohop_worker.origins.s3_listing import list_objects, list_page
 from zerohop_worker.origins.s3_objects import (
     attribute_headers,
     attribute_params,
@@ -82,11 +82,7 @@ class S3Origin:
 
     async def check(self) -> None:
         """See `OriginStore.check`."""
-        what = f"list {self.requests.place}"
-        try:
-            await self.requests.call("list_objects_v2", {"Prefix": self._prefix, "MaxKeys": 1}, what)
-        except Refusal as refusal:
-            raise refusal_error(refusal, what) from None
+        await list_objects(self.requests, {"Prefix": self._prefix, "MaxKeys": 1})
 
     async def head(self, key: str, unless: Validator | None = None) -> OriginObject:
         """See `OriginStore.head`. Never conditional: an ETag stays when metadata, storage class or tags change, a 304
@@ -101,8 +97,7 @@ class S3Origin:
             if refusal.code == "405":  # a delete marker
                 raise KeyNotFound(f"the origin has no object {key}") from None
             raise self.failed(refusal, "look at", key) from None
-        size_bytes = length_of(answer.headers)
-        return read_object(key, answer.headers, size_bytes, whole=True)
+        return read_object(key, answer.headers, length_of(answer), whole=True)
 
     async def part(self, key: str, number: int, match: Validator) -> PartSpan | None:
         """See `OriginStore.part`."""
@@ -128,7 +123,7 @@ class S3Origin:
             headers["if-match"] = f'"{match.etag}"'
         answer = await self._get(key, headers, offset)
         try:
-            first, got, size_bytes = range_of(answer.headers)
+            first, got, size_bytes = range_of(answer)
             found = read_object(key, answer.headers, size_bytes, whole=got == size_bytes)
             read = S3Read(self.requests, found, first, got, answer.response, self.what("read", key))
             if match is not None and not matches(found.validator, match):

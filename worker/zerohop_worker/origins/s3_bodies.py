@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from zerohop.errors import InvalidRequest, UnderStoreFailed
 from zerohop_worker.origins.interface import OriginObject
 from zerohop_worker.origins.s3_intake import WORTH_BYTES, BodyIntake
+from zerohop_worker.origins.s3_reads import ObjectAnswer
 from zerohop_worker.origins.s3_requests import CONNECTION_ERRORS, S3Requests
 
 __all__ = ["S3Read", "length_of", "range_header", "range_of"]
@@ -26,24 +27,28 @@ def range_header(offset: int, length: int | None) -> str:
     return f"bytes={offset}-{offset + length - 1}"
 
 
-def length_of(headers: Mapping[str, str]) -> int:
-    """What Content-Length says. Raises UnderStoreFailed."""
-    told = headers.get("content-length", "")
-    if not (told.isascii() and told.isdigit()):
-        raise UnderStoreFailed(f"the origin does not say how long its answer is, but {told!r}")
-    return int(told)
-
-
-def range_of(headers: Mapping[str, str]) -> tuple[int, int, int]:
+def range_of(answer: ObjectAnswer) -> tuple[int, int, int]:
     """First byte, number of bytes and size of the whole, of an answer to GetObject. Raises UnderStoreFailed."""
-    length = length_of(headers)
-    told = headers.get("content-range")
+    length = length_of(answer)
+    told = answer.headers.get("content-range")
     if not told:
+        if answer.status == 206:
+            raise UnderStoreFailed("the origin answers a part of the object and does not say which")
         return 0, length, length
     found = _CONTENT_RANGE.fullmatch(told)
     if found is None or int(found[2]) - int(found[1]) + 1 != length:
         raise UnderStoreFailed(f"the origin answers a range that makes no sense: {told!r} of {length} bytes")
     return int(found[1]), length, int(found[3])
+
+
+def length_of(answer: ObjectAnswer) -> int:
+    """The size of the body, or of what a HEAD tells of. Raises UnderStoreFailed: S3 always tells it, and with a coding
+    in its place the bytes would be others than those of the object.
+    """
+    told = answer.headers.get("content-length", "")
+    if not (told.isascii() and told.isdigit()):
+        raise UnderStoreFailed("the origin does not tell the size of the object")
+    return int(told)
 
 
 class S3Read:

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from zerohop.errors import UnderStoreFailed
 from zerohop_worker.origins.interface import Attributes, OriginObject, Validator, WriteCondition
 
 __all__ = [
@@ -59,9 +60,12 @@ def matches(found: Validator, expected: Validator) -> bool:
 
 def read_object(key: str, headers: Mapping[str, str], size_bytes: int, whole: bool) -> OriginObject:
     """What a GET or HEAD says in its headers, with names in lower case. The checksums of an answer that is not
-    `whole` may be those of a part.
+    `whole` may be those of a part. Raises UnderStoreFailed.
     """
-    modified_ms = _date_ms(headers.get("last-modified", ""), 0)
+    modified = headers.get("last-modified")
+    modified_ms = _date_ms(modified) if modified else 0
+    if modified_ms is None:
+        raise UnderStoreFailed(f"the origin's Last-Modified is no date: {modified!r}")
     validator = Validator(bare_etag(headers.get("etag", "")), size_bytes, modified_ms)
     kept = {name: headers[name] for name in _HEADERS if headers.get(name)}
     metadata = {
@@ -84,7 +88,9 @@ def read_object(key: str, headers: Mapping[str, str], size_bytes: int, whole: bo
 
 def listed_object(key: str, entry: Mapping[str, Any]) -> OriginObject:
     """An entry of a listing."""
-    validator = Validator(bare_etag(entry.get("ETag", "")), int(entry["Size"]), _ms(entry["LastModified"]))
+    validator = Validator(
+        bare_etag(entry.get("ETag", "")), int(entry["Size"]), _ms(entry.get("LastModified"))
+    )
     return OriginObject(
         key=key,
         validator=validator,
@@ -102,8 +108,8 @@ def written_object(
     """
     about = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     told = answer.get("CopyObjectResult", answer)
-    modified_ms = _ms(told.get("LastModified")) or _date_ms(
-        about.get("date", ""), time.time_ns() // 1_000_000
+    modified_ms = (
+        _ms(told.get("LastModified")) or _date_ms(about.get("date", "")) or time.time_ns() // 1_000_000
     )
     validator = Validator(bare_etag(told.get("ETag", "")), size_bytes, modified_ms)
     return OriginObject(
@@ -172,8 +178,8 @@ def _ms(at: datetime | None) -> int:
     return round(at.timestamp() * 1000) if at is not None else 0
 
 
-def _date_ms(header: str, otherwise_ms: int) -> int:
+def _date_ms(header: str) -> int | None:
     try:
         return round(parsedate_to_datetime(header).timestamp() * 1000)
     except ValueError:
-        return otherwise_ms
+        return None

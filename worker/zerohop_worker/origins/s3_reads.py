@@ -29,6 +29,7 @@ _MAX_ERROR_BYTES: Final = 64 << 10
 class ObjectAnswer(NamedTuple):
     """`headers` in lower case; the body of a GET is the HTTP library's response, that of a HEAD None."""
 
+    status: int
     headers: Mapping[str, str]
     response: Any
 
@@ -75,7 +76,7 @@ class ObjectReads:
             S3SigV4Auth(await self._credentials.get_frozen_credentials(), service, region).add_auth(request)
         answer = await self._http.send(request.prepare())
         if answer.status_code < 300:
-            return ObjectAnswer(answer.headers, answer.raw if method == "GET" else None)
+            return ObjectAnswer(answer.status_code, answer.headers, answer.raw if method == "GET" else None)
         try:
             body = await _read(answer.raw, _MAX_ERROR_BYTES) if method == "GET" else b""
         finally:

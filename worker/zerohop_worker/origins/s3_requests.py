@@ -133,7 +133,7 @@ class S3Requests:
             except _NEVER_SENT as error:
                 if last or not self._may_come_up(error):
                     raise self._translated(error, what) from error
-            except CONNECTION_ERRORS as error:
+            except (*CONNECTION_ERRORS, ValueError) as error:  # ValueError: a date, or a number, that is none
                 if last or repeat is not Repeat.ALWAYS or not _is_passing(error):
                     raise self._translated(error, what) from error
             await asyncio.sleep(backoff_s(failures, asked_s))
@@ -152,7 +152,8 @@ class S3Requests:
         shape = client.meta.service_model.operation_model("GetObject").output_shape
         self._reads = ObjectReads.like(asked.sent[-1], key, self._credentials, self._http, shape)
         body = told["Body"].raw_stream if method == "GET" else None
-        return ObjectAnswer(told["ResponseMetadata"]["HTTPHeaders"], body)
+        about = told["ResponseMetadata"]
+        return ObjectAnswer(about["HTTPStatusCode"], about["HTTPHeaders"], body)
 
     async def _send(
         self, client: Any, operation: str, params: Mapping[str, Any], asked: _Asked

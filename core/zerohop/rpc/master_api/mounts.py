@@ -54,7 +54,14 @@ class AddMount(Request[MountResult], tag="add_mount", kw_only=True):
 
 
 class ChangeMount(Request[MountResult], tag="change_mount", kw_only=True):
-    """Changes policy, TTL, quota or read-only of a mount; None leaves as it is. Raises MountNotFound."""
+    """Changes policy, TTL, quota, read-only, or what the origin is told; None leaves as it is.
+
+    Of `options` and `secrets` those that are named are replaced, or removed by an empty value. With either of them, be
+    it empty, a worker opens the origin first, and all open it anew: references among the secrets are resolved again.
+    What is cached stays.
+
+    Raises MountNotFound; with options or secrets what `AddMount` raises, and then nothing is changed.
+    """
 
     caller: Caller
     bucket: str
@@ -62,6 +69,8 @@ class ChangeMount(Request[MountResult], tag="change_mount", kw_only=True):
     write_policy: str | None = None
     metadata_ttl_s: float | None = None
     quota_bytes: int | None = None
+    options: dict[str, str] | None = None
+    secrets: dict[str, str] | None = None
     mutation: bytes
 
 
