@@ -34,7 +34,7 @@ from zerohop_master import keys
 from zerohop_master.contents import References
 from zerohop_master.due_work import CLEAN_PARTS, DROP_ENDED, REOPEN_UPLOAD
 from zerohop_master.kv.interface import KeyValueStore
-from zerohop_master.local_objects import note_local
+from zerohop_master.local_objects import check_writable, note_local, refuse_unchecked
 from zerohop_master.manifests import manifest_rows
 from zerohop_master.namespace import Namespace
 from zerohop_master.objects import check_expected, replace_object
@@ -114,6 +114,11 @@ async def _freeze(namespace: Namespace, request: CompleteUpload, digest: bytes) 
             if upload.digest != digest:
                 raise OperationConflict(f"upload {request.upload_id} is being completed with another list")
             return row.version
+        if (
+            bucket.mount_id
+        ):  # what stands in its way at the origin may be there only since the upload was created
+            mount = await check_writable(transaction, bucket)
+            refuse_unchecked(bucket, mount, is_checked=request.is_checked)
         current = await transaction.get_one(keys.object_row(bucket.bucket_id, request.key))
         check_expected(current, request.expected_version)
         frozen = msgspec.structs.replace(upload, state="completing", digest=digest)

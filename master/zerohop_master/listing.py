@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from zerohop.model import NULL_VERSION, ObjectRecord
 from zerohop.rpc.master_api import ListEntry, ListObjects, ListObjectVersions, ObjectPage, VersionPage
 from zerohop_master import keys
 from zerohop_master.kv.interface import Group, KeyValueStore, next_prefix
 from zerohop_master.local_objects import refuse_mounted
 from zerohop_master.namespace import Namespace
-from zerohop_master.rows import CONTENT, LISTED_OBJECT, ListedObject
+from zerohop_master.rows import CONTENT, LISTED_OBJECT, OBJECT, ListedObject
 
 __all__ = ["Window", "list_entries", "list_object_versions", "list_objects", "read_groups"]
 
@@ -99,7 +101,8 @@ async def _read_some(
 async def list_objects(namespace: Namespace, request: ListObjects) -> ObjectPage:
     """See `ListObjects`."""
     bucket = await namespace.bucket(namespace.reads, request.caller, request.bucket)
-    refuse_mounted(bucket)
+    if not request.known_only:
+        refuse_mounted(bucket)
     window = Window.after(
         keys.objects(bucket.bucket_id),
         request.prefix.encode(),
@@ -113,6 +116,12 @@ async def list_objects(namespace: Namespace, request: ListObjects) -> ObjectPage
     groups = await read_groups(namespace.store, window, limit + 1)
     page, following = groups[:limit], groups[limit:]
     entries, prefixes = await _entries(namespace, page, len(window.base))
+    if bucket.mount_id:
+        origins = [OBJECT.decode(group.row.value).origin for group in page if group.row is not None]
+        entries = tuple(
+            msgspec.structs.replace(entry, persisted=origin is not None)
+            for entry, origin in zip(entries, origins, strict=True)
+        )
     return ObjectPage(
         entries=entries,
         prefixes=prefixes,

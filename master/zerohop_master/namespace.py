@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from zerohop.clock import Clock
 from zerohop.errors import AccessDenied, BucketNotFound, StaleUsers
 from zerohop.key_locks import KeyLocks
 from zerohop.model import BucketRecord, Caller, ClusterSettings
+from zerohop.rpc.master_api import ObjectResult
 from zerohop.rpc.message import Request
 from zerohop.rpc.mutation import new_mutation_id
 from zerohop_master import keys
@@ -54,6 +55,8 @@ class Namespace:
         # Decoded bucket rows by name. A guess at the bucket's id, which saves a round of reading; it is only used
         # when the row, read again along with what is looked up in it, still has the same version.
         self._known: dict[str, tuple[int, BucketRecord]] = {}
+        self.on_object: Callable[[Request[Any], ObjectResult], None] | None = None
+        """Called with each request that was carried out, if its result is an object."""
 
     def now_ms(self) -> int:
         """Wall clock, in milliseconds since the epoch."""
@@ -71,7 +74,10 @@ class Namespace:
         *turns: Hashable,
     ) -> R:
         """See `zerohop_master.transaction.mutate`."""
-        return await mutate(self.store, request, mutation, body, locks=self.locks, turns=turns)
+        result = await mutate(self.store, request, mutation, body, locks=self.locks, turns=turns)
+        if self.on_object is not None and isinstance(result, ObjectResult):
+            self.on_object(request, result)
+        return result
 
     async def bucket(self, reads: Reads, caller: Caller, name: str) -> BucketRecord:
         """The bucket, for a caller who may use it. Raises BucketNotFound, AccessDenied, StaleUsers."""

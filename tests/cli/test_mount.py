@@ -10,6 +10,7 @@ from pathlib import Path
 import boto3
 import pytest
 from tests.support.cluster import Cluster, User
+from tests.support.origin_servers import moto_server
 
 _SECRETS = "wrong-and-secret"
 
@@ -240,3 +241,54 @@ def test_what_is_not_there_is_not_loaded(cluster: Cluster, user: User, origin: s
     assert cluster.cli("fs", "pin", "-R", f"/{name}/later").stdout == "pin done: 0 objects\n"
     assert cluster.cli("fs", "load", f"/{name}/file").stdout == "load done: 1 object, 5B\n"
     cluster.cli("fs", "unmount", f"/{name}")
+
+
+def test_what_is_known_while_the_origin_is_down(cluster: Cluster, user: User, name: str) -> None:
+    with moto_server() as port:
+        given = options(cluster, user, endpoint=f"http://127.0.0.1:{port}", write_policy="must_cache")
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{port}",
+            aws_access_key_id="any",
+            aws_secret_access_key="any",
+            region_name="us-east-1",
+        )
+        s3.create_bucket(Bucket=name)
+        for key in ("dir/read", "dir/deep/read", "dir/unread"):
+            s3.put_object(Bucket=name, Key=key, Body=b"hello")
+        s3.close()
+        more = ["--option=max_attempts=1", "--option=metadata_ttl=0"]
+        cluster.cli("fs", "mount", f"s3://{name}", f"/{name}", *given, *more)
+        for key in ("dir/read", "dir/deep/read"):
+            cluster.cli("fs", "cat", f"/{name}/{key}")
+        cluster.cli("fs", "cp", "-", f"/{name}/dir/local", stdin="only here")
+
+    def known(*arguments: str) -> dict[str, dict[str, object]]:
+        done = cluster.cli("fs", "ls", "--json", *arguments, check=False)
+        assert done.returncode == 7, done.stderr
+        assert done.stderr.count(f"warning: the origin of /{name} cannot be asked") == 1
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        return {str(row["path"]).removeprefix(f"/{name}/"): row for row in rows}
+
+    rows = known("-R", f"/{name}")
+    assert list(rows) == ["dir/deep/read", "dir/local", "dir/read"]
+    assert [row["persisted"] for row in rows.values()] == [True, False, True]
+    assert [row["cached_bytes"] for row in rows.values()] == [5, 9, 5]
+    assert list(known(f"/{name}")) == ["dir/"]
+    assert list(known(f"/{name}/dir")) == ["dir/deep/", "dir/local", "dir/read"]
+    assert list(known(f"/{name}/dir/local")) == ["dir/local"]
+    assert list(known(f"/{name}/dir/read", f"/{name}/dir/deep")) == ["dir/read", "dir/deep/read"]
+    assert "does not exist" in refused(cluster, "ls", f"/{name}/dir/unread")
+
+    for command in (["pin"], ["unpin"], ["set-ttl"], ["free"]):
+        ttl = ["1h"] if command == ["set-ttl"] else []
+        done = cluster.cli("fs", *command, "-R", f"/{name}/dir", *ttl)
+        assert "cannot be asked" in done.stderr
+        assert "done: 3 objects" in done.stdout
+    assert [row["cached_bytes"] for row in known("-R", f"/{name}").values()] == [0, 9, 0]
+    assert "add -R" in refused(cluster, "free", f"/{name}/dir")
+    refused(cluster, "load", "-R", f"/{name}/dir")
+
+    job = cluster.cli("fs", "persist", "--detach", "-R", f"/{name}/dir").stdout.strip()
+    cluster.cli("admin", "jobs", "cancel", job)
+    cluster.cli("fs", "unmount", f"/{name}", "--discard-local")

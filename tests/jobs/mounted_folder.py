@@ -92,3 +92,10 @@ class World:
         """Cached bytes of an object by worker."""
         await self.client.refresh()
         return await cached_by_worker(self.objects, await self.objects.lookup(bucket, key))
+
+    async def pinned(self, size_bytes: int) -> None:
+        """Waits until that much is pinned, on all workers together. They report it with their heartbeats."""
+        while True:
+            report = await self.client.call(m.GetReport(caller=ADMIN))
+            if sum(tier.pinned_bytes for worker in report.workers for tier in worker.tiers) == size_bytes:
+                return

@@ -10,7 +10,8 @@ from zerohop.model import ADMIN, Caller, WritePolicy
 from zerohop.rpc import master_api as m
 from zerohop.rpc.mutation import new_mutation_id
 
-DATA = bytes(range(256)) * 1000  # four blocks of 64 KiB
+BLOCK_BYTES = 64 << 10
+DATA = bytes(range(256)) * 1000  # four blocks
 KEYS = tuple(f"data/{number:03}" for number in range(20))
 
 
@@ -136,3 +137,31 @@ async def test_what_makes_no_sense_is_refused(world: World, kind: str, options: 
     await world.mount()
     with pytest.raises(InvalidRequest):
         await world.start(kind, recursive=True, **options)
+
+
+async def test_what_is_new_below_a_pinned_prefix_is_pinned_at_once(world: World) -> None:
+    blocks = DATA[: 3 * BLOCK_BYTES]  # whole ones: pins are counted as they are stored
+    await world.mount()
+    await world.objects.create_bucket("own")
+    for bucket in ("mnt", "own"):
+        await world.run("pin", "data/", bucket=bucket, recursive=True)
+    world.put("data/found", blocks)
+    world.put("elsewhere", blocks)
+    assert await world.read("data/found") == await world.read("elsewhere") == blocks
+    await world.objects.write("mnt", "data/written", blocks)
+    await world.objects.write("own", "data/written", blocks)
+    await world.pinned(3 * len(blocks))
+    for bucket in ("mnt", "own"):
+        await world.run("free", bucket=bucket, recursive=True)
+    assert await world.cached("data/found", "data/written") == 2 * len(blocks)
+    assert await world.cached("data/written", bucket="own") == len(blocks)
+    assert await world.cached("elsewhere") == 0
+    # Another version takes the place of the first, and nothing is left of that.
+    await world.objects.write("mnt", "data/written", blocks[:-BLOCK_BYTES])
+    await world.objects.write("own", "data/written", blocks[: -2 * BLOCK_BYTES])
+    await world.pinned(3 * len(blocks) - 3 * BLOCK_BYTES)
+    await world.run("unpin", recursive=True)
+    world.put("data/late", blocks)
+    assert await world.read("data/late") == blocks
+    await world.run("free", recursive=True)
+    assert await world.cached("data/found", "data/late") == 0

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from botocore.exceptions import ClientError
 from tests.mounts.mounted import BLOCK_BYTES, Mounted, Site, noise, status_of, upload
 
 from zerohop.model import WritePolicy
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import CompletedMultipartUploadTypeDef
 
 
 def test_folder_takes_writes(site: Site, tmp_path: Path) -> None:
@@ -32,6 +36,38 @@ def test_folder_takes_writes(site: Site, tmp_path: Path) -> None:
         mounted.s3.delete_object(Bucket=mounted.name, Key=key)
     assert mounted.keys() == []
     assert not list(tmp_path.glob("up*"))
+
+
+@pytest.mark.parametrize("policy", [WritePolicy.CACHE_THROUGH, WritePolicy.ASYNC_THROUGH])
+def test_what_comes_in_the_way_of_an_upload_is_told_at_its_end(
+    site: Site, tmp_path: Path, policy: WritePolicy
+) -> None:
+    folder = tmp_path / "nfs"
+    mounted = Mounted(site, site.mount_folder(folder, write_policy=policy), None, "")  # type: ignore[arg-type]
+    s3, bucket = mounted.s3, mounted.name
+    for key, in_the_way in (("a", folder / "a/b"), ("c/d", folder / "c")):
+        started = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+        part = s3.upload_part(Bucket=bucket, Key=key, UploadId=started, PartNumber=1, Body=b"part")
+
+        def complete(key: str = key, started: str = started, etag: str = part["ETag"]) -> None:
+            parts: CompletedMultipartUploadTypeDef = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+            s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=started, MultipartUpload=parts)
+
+        in_the_way.parent.mkdir(exist_ok=True)
+        in_the_way.write_bytes(b"another's")
+        for _ in range(2):
+            with pytest.raises(ClientError) as refused:
+                complete()
+            assert status_of(refused) == (400, "InvalidRequest")
+        assert [one["UploadId"] for one in s3.list_multipart_uploads(Bucket=bucket)["Uploads"]] == [started]
+        if key == "a":
+            s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=started)
+            assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+        else:
+            in_the_way.unlink()
+            complete()
+            assert mounted.read(key) == b"part"
+    assert (folder / "a/b").read_bytes() == b"another's"
 
 
 @pytest.mark.parametrize("policy", [WritePolicy.ASYNC_THROUGH, WritePolicy.MUST_CACHE])

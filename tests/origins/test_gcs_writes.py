@@ -29,6 +29,20 @@ async def test_a_conditional_overwrite_is_conditional_at_the_store(origin: Origi
     assert await read(origin, "key") == b"another's"
 
 
+async def test_what_was_written_is_not_taken_for_what_came_after(origin: OriginStore, gcs: XmlGcs) -> None:
+    def replace() -> None:
+        gcs.afterwards = None
+        gcs.write("/writes/base/key", b"two", {})
+
+    gcs.afterwards = replace
+    written = await put(origin, "key", b"one")
+    found = await origin.head("key")
+    assert found is not None
+    assert found.validator.etag != written.validator.etag
+    gcs.afterwards = gcs.objects.clear
+    assert (await put(origin, "key", b"one")).validator.etag == written.validator.etag
+
+
 async def test_a_write_that_is_given_up_leaves_no_upload(origin: OriginStore, gcs: XmlGcs) -> None:
     staged = origin.stage("gone", PLAIN)
     for _ in range(3):

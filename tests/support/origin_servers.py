@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -64,8 +65,8 @@ def moto_server() -> Iterator[int]:
 
 
 @contextmanager
-def azurite() -> Iterator[int]:
-    """Microsoft's own emulator of Azure Blob Storage. Yields its port."""
+def azurite(*more: str) -> Iterator[int]:
+    """Microsoft's own emulator of Azure Blob Storage, with more options than it needs. Yields its port."""
     program = NODE / "azurite/dist/src/blob/main.js"
     assert program.exists(), f"{program} is missing: `make test` installs it"
     options = [
@@ -76,12 +77,12 @@ def azurite() -> Iterator[int]:
         "--skipApiVersionCheck",
         "--silent",
     ]
-    command = ["node", str(program), *options]
+    command = ["node", str(program), *options, *more]
     with _served(command, r"listens on https?://127\.0\.0\.1:(\d+)") as port:
         yield port
 
 
-def create_container(endpoint: str, name: str) -> None:
+def create_container(endpoint: str, name: str, ca_file: str | None = None) -> None:
     """A container of Azurite; obstore makes none. Signed as "Authorize with Shared Key" says."""
     headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-08-06"}
     resource = f"/{AZURITE_ACCOUNT}/{AZURITE_ACCOUNT}/{name}\nrestype:container"
@@ -90,7 +91,9 @@ def create_container(endpoint: str, name: str) -> None:
     digest = hmac.digest(base64.b64decode(AZURITE_KEY), text.encode(), hashlib.sha256)
     headers["Authorization"] = f"SharedKey {AZURITE_ACCOUNT}:{base64.b64encode(digest).decode()}"
     url = f"{endpoint}/{name}?restype=container"
-    with urllib.request.urlopen(urllib.request.Request(url, method="PUT", headers=headers)) as answer:
+    request = urllib.request.Request(url, method="PUT", headers=headers)
+    trusted = ssl.create_default_context(cafile=ca_file) if ca_file else None
+    with urllib.request.urlopen(request, context=trusted) as answer:
         assert answer.status == 201
 
 

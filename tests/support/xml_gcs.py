@@ -41,7 +41,9 @@ class _Object:
 
 @dataclass
 class XmlGcs:
-    """Its state, and where it listens. `meanwhile` is called before a conditional write is judged."""
+    """Its state, and where it listens. `meanwhile` is called before a conditional write is judged, `afterwards` once
+    a write is done and before it is answered.
+    """
 
     port: int = 0
     objects: dict[str, _Object] = field(default_factory=dict)  # by /bucket/key
@@ -49,6 +51,7 @@ class XmlGcs:
     generations: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     lock: threading.Lock = field(default_factory=threading.Lock)
     meanwhile: Callable[[], None] | None = None
+    afterwards: Callable[[], None] | None = None
 
     @property
     def url(self) -> str:
@@ -143,6 +146,8 @@ class _Handler(BaseHTTPRequestHandler):
             body, headers = copied.body, copied.headers
             answer = b"<CopyObjectResult></CopyObjectResult>"
         made = self.gcs.write(self.key, body, headers)
+        if self.gcs.afterwards is not None:
+            self.gcs.afterwards()
         return 200, {"ETag": f'"{made.etag}"', "x-goog-generation": str(made.generation)}, answer
 
     def _get(self, found: _Object) -> tuple[int, dict[str, str], bytes]:

@@ -62,6 +62,10 @@ class Holds:
                 self._tiers[copy.tier].pinned_bytes -= copy.charge_bytes
                 self._tiers[copy.tier].sync_policy(copy)
 
+    def forget(self, content: bytes) -> None:
+        """It is dead: it counts no longer."""
+        self._pins.pop(content, None)
+
     def pin_if_wanted(self, copy: Copy) -> None:
         """Marks a copy of a pinned content, while its tier's share lasts; beyond that it is an ordinary copy."""
         tier = self._tiers[copy.tier]

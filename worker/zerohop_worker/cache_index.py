@@ -223,6 +223,7 @@ class CacheIndex:
         for index in self.indices(content):
             for copy in self.copies((content, index)):
                 self.drop(copy)
+        self.holds.forget(content)
         for incoming in self._incoming.get(content, ()):
             incoming.dropped = True
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import click
 
+from zerohop.cli.away_origins import AwayOrigins
 from zerohop.cli.cluster_options import on_cluster
 from zerohop.cli.exit_codes import ExitCode
 from zerohop.cli.job_progress import carry_out
@@ -39,17 +40,19 @@ async def _run(
     named = parse_cluster(path)
     if named.is_root:
         raise InvalidRequest("name a bucket, or something in one")
-    key, is_prefix = await _meant(objects, named, recursive=recursive, is_rule=is_rule)
+    # Only what is to be loaded has to be at the origin; to the others it only says what is a folder.
+    away = None if kind == "load" else AwayOrigins(objects)
+    key, is_prefix = await _meant(objects, named, away, recursive=recursive, is_rule=is_rule)
     return await carry_out(
         objects, kind, named.bucket, key, recursive=is_prefix, options=options, detach=detach
     )
 
 
 async def _meant(
-    objects: ObjectClient, path: ClusterPath, *, recursive: bool, is_rule: bool
+    objects: ObjectClient, path: ClusterPath, away: AwayOrigins | None, *, recursive: bool, is_rule: bool
 ) -> tuple[str, bool]:
     """The key, or the prefix and True. For a rule what does not exist yet is taken by its name: it may come later."""
-    found = await (find if is_rule else require)(objects, path)
+    found = await (find if is_rule else require)(objects, path, away)
     if recursive:
         return (
             (path.key, False)

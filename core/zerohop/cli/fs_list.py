@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 
 import click
 
+from zerohop.cli.away_origins import AwayOrigins
 from zerohop.cli.cached_share import cached_bytes
 from zerohop.cli.cluster_options import as_json, on_cluster
 from zerohop.cli.columns import Row, cached_percent, format_row
+from zerohop.cli.exit_codes import ExitCode
 from zerohop.cli.fs_mount import sync_mounted
 from zerohop.cli.owners import OwnerNames
 from zerohop.cli.paths import ClusterPath, parse_cluster
@@ -37,18 +39,22 @@ async def ls(
     human: bool,
     synced: bool,
     json_lines: bool,
-) -> None:
+) -> ExitCode:
     """List buckets (/), a folder or an object.
 
     Prints mode, owner, group, size, persisted state, time of modification, cached share and path. Owner and group
     are the bucket's owner. The cached share is asked of the workers, a page of objects at a time.
+
+    Below a mount whose origin cannot be asked, what the cluster knows is listed, with a warning and exit status 7.
     """
+    away = AwayOrigins(objects)
     for text in paths or ("/",):
         path = parse_cluster(text)
         if synced:
             await sync_mounted(objects, path)
-        async for row in _rows(objects, path, recursive=recursive):
+        async for row in _rows(objects, away, path, recursive=recursive):
             click.echo(as_json(_facts(row)) if json_lines else format_row(row, human=human))
+    return ExitCode.RETRY_LATER if away else ExitCode.OK
 
 
 def _facts(row: Row) -> dict[str, object]:
@@ -68,7 +74,9 @@ def _facts(row: Row) -> dict[str, object]:
     return facts
 
 
-async def _rows(objects: ObjectClient, path: ClusterPath, *, recursive: bool) -> AsyncIterator[Row]:
+async def _rows(
+    objects: ObjectClient, away: AwayOrigins, path: ClusterPath, *, recursive: bool
+) -> AsyncIterator[Row]:
     owners = OwnerNames(objects)
     if path.is_root:
         async for bucket in objects.buckets():
@@ -77,10 +85,10 @@ async def _rows(objects: ObjectClient, path: ClusterPath, *, recursive: bool) ->
                 str(here), await owners.name(bucket.owner), modified_ms=bucket.created_ms, is_folder=True
             )
             if recursive:
-                async for row in _folder(objects, owners, here, recursive=True):
+                async for row in _folder(objects, away, owners, here, recursive=True):
                     yield row
         return
-    found = await require(objects, path)
+    found = await require(objects, path, away)
     if found.file is not None:
         record = found.file.record
         cached = await cached_bytes(objects, path.bucket, [record.key])
@@ -89,18 +97,18 @@ async def _rows(objects: ObjectClient, path: ClusterPath, *, recursive: bool) ->
             await owners.name(found.file.bucket_owner),
             record.size_bytes,
             record.modified_ms,
-            persisted=not record.unpersisted,
+            persisted=not record.unpersisted and (not found.file.mount_id or record.origin is not None),
             cached_bytes=cached[record.key],
         )
     if found.is_folder:
-        async for row in _folder(objects, owners, path, recursive=recursive):
+        async for row in _folder(objects, away, owners, path, recursive=recursive):
             yield row
 
 
 async def _folder(
-    objects: ObjectClient, owners: OwnerNames, folder: ClusterPath, *, recursive: bool
+    objects: ObjectClient, away: AwayOrigins, owners: OwnerNames, folder: ClusterPath, *, recursive: bool
 ) -> AsyncIterator[Row]:
-    async for page in objects.pages(folder.bucket, folder.folder_prefix, "" if recursive else "/"):
+    async for page in away.pages(folder.bucket, folder.folder_prefix, "" if recursive else "/"):
         for row in await _page_rows(objects, folder, page, await owners.name(page.owner)):
             yield row
 

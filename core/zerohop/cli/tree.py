@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from zerohop.cli.away_origins import IS_AWAY, AwayOrigins
 from zerohop.cli.paths import ClusterPath
 from zerohop.client.objects import ObjectClient
 from zerohop.errors import BucketNotFound, KeyNotFound
@@ -30,8 +31,10 @@ class Found:
         return self.file is not None or self.is_folder
 
 
-async def find(objects: ObjectClient, path: ClusterPath) -> Found:
-    """Looks a path up. A path that ends in `/` is asked for as a folder only."""
+async def find(objects: ObjectClient, path: ClusterPath, away: AwayOrigins | None = None) -> Found:
+    """Looks a path up. A path that ends in `/` is asked for as a folder only. With `away`, what is known is found also
+    where the origin of a mount cannot be asked.
+    """
     if path.is_root:
         return Found(path, is_folder=True)
     try:
@@ -43,6 +46,11 @@ async def find(objects: ObjectClient, path: ClusterPath) -> Found:
             return Found(path, file, bool(page.entries))
     except BucketNotFound:
         return Found(path)
+    except IS_AWAY as error:
+        if away is None:
+            raise
+        await away.add(path.bucket, error)
+        return Found(path, *await away.known(path))
     return Found(path, file)
 
 
@@ -53,9 +61,9 @@ async def _lookup(objects: ObjectClient, path: ClusterPath) -> ObjectResult | No
         return None
 
 
-async def require(objects: ObjectClient, path: ClusterPath) -> Found:
+async def require(objects: ObjectClient, path: ClusterPath, away: AwayOrigins | None = None) -> Found:
     """As `find`; raises KeyNotFound or BucketNotFound when nothing is there."""
-    found = await find(objects, path)
+    found = await find(objects, path, away)
     if found.exists:
         return found
     await objects.bucket(path.bucket)  # says that the bucket is missing, if it is

@@ -145,7 +145,7 @@ class ClusterClient:
         try:
             result = await self._master.call(request, timeout_s=timeout_s)
         except OriginNeeded as needed:
-            return cast("R", await self._mounted.carry_out(request, needed))
+            result = cast("R", await self._mounted.carry_out(request, needed))
         if isinstance(request, CompleteUpload) and isinstance(result, ObjectResult) and result.persist_now:
             return cast("R", await self._mounted.persist(request.caller, request.bucket, result))
         return result

@@ -20,8 +20,9 @@ from zerohop.errors import (
     TransportError,
     ZerohopError,
 )
-from zerohop.model import Caller, WritePolicy
+from zerohop.model import Caller, ObjectRecord, WritePolicy
 from zerohop.rpc.master_api import (
+    CompleteUpload,
     CopyObject,
     CreateUpload,
     DeleteObjects,
@@ -77,6 +78,12 @@ class MountedCalls:
                 await self._mounts.check_write(request.caller, mount_id, request.bucket, request.template)
                 checked = msgspec.structs.replace(request, is_checked=True)
                 return await self._ask(checked, timeout_s=_PUT_TIMEOUT_S)
+            case CompleteUpload():
+                # Only its place: what is stored with it was checked when the upload was created.
+                place = ObjectRecord(key=request.key, size_bytes=0, etag="", modified_ms=0)
+                await self._mounts.check_write(request.caller, mount_id, request.bucket, place)
+                checked_again = msgspec.structs.replace(request, is_checked=True)
+                return await self._ask(checked_again, timeout_s=_PUT_TIMEOUT_S)
             case CopyObject():
                 return await self._copy(request, mount_id)
             case SetTags():

@@ -88,10 +88,18 @@ class ObjectClient:
         )
 
     async def pages(
-        self, bucket: str, prefix: str = "", delimiter: str = "", *, limit: int = 1000
+        self,
+        bucket: str,
+        prefix: str = "",
+        delimiter: str = "",
+        *,
+        after: str = "",
+        limit: int = 1000,
+        known_only: bool = False,
     ) -> AsyncIterator[ObjectPage]:
-        """Objects and common prefixes in key order, a page at a time."""
-        after = ""
+        """Objects and common prefixes in key order behind `after`, a page at a time. `known_only`: of a mounted bucket
+        what is known of it without its origin.
+        """
         while True:
             page = await self.client.call(
                 ListObjects(
@@ -101,6 +109,7 @@ class ObjectClient:
                     delimiter=delimiter,
                     after=after,
                     limit=limit,
+                    known_only=known_only,
                 )
             )
             yield page

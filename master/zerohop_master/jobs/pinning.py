@@ -7,7 +7,6 @@ from typing import Final
 
 from zerohop.errors import OutOfSpace, TransportError, ZerohopError
 from zerohop.model import BucketRecord, Segment
-from zerohop.rpc.master_api import ObjectResult
 from zerohop.rpc.worker_api import PinContents
 from zerohop_master.jobs.cluster_calls import ClusterCalls
 from zerohop_master.jobs.rules import applies, rules_of
@@ -42,7 +41,7 @@ class Pinning:
                 if any(applies(rule, found.record.key) for rule in pins):
                     continue  # another rule holds it
                 try:
-                    await self._tell([found], pinned=pinned)
+                    await self.tell(await contents_of(self._calls, found), pinned=pinned)
                     job.count(found.record.size_bytes)
                 except ZerohopError as error:
                     job.fail(found.record.key, error)
@@ -53,14 +52,14 @@ class Pinning:
         """Has these workers (all, if None) keep what the rule is about. Raises OutOfSpace when it is too much."""
         pages = known_objects(self._namespace, bucket, rule.key, recursive=rule.recursive)
         async for page in pages:
-            await self._tell(page, pinned=True, workers=workers)
+            contents = [segment for found in page for segment in await contents_of(self._calls, found)]
+            await self.tell(contents, pinned=True, workers=workers)
 
-    async def _tell(
-        self, objects: Sequence[ObjectResult], *, pinned: bool, workers: Sequence[str] | None = None
+    async def tell(
+        self, contents: Sequence[Segment], *, pinned: bool, workers: Sequence[str] | None = None
     ) -> None:
-        segments: Mapping[bytes, Segment] = {
-            segment.content: segment for found in objects for segment in await contents_of(self._calls, found)
-        }
+        """Has these workers (all, if None) keep the contents, or release them. Raises OutOfSpace."""
+        segments: Mapping[bytes, Segment] = {segment.content: segment for segment in contents}
         live = [worker.worker_id for worker in self._calls.look()]
         request = PinContents(contents=tuple(segments.values()), pinned=pinned, workers=len(live))
         full: list[OutOfSpace] = []

@@ -21,6 +21,7 @@ from zerohop.tasks import TaskGroup
 from zerohop_master import keys
 from zerohop_master.jobs.cluster_calls import ClusterCalls
 from zerohop_master.jobs.freeing import Freeing
+from zerohop_master.jobs.fresh_pins import FreshPins
 from zerohop_master.jobs.loading import Loading
 from zerohop_master.jobs.options import CLUSTER_KINDS, check_options
 from zerohop_master.jobs.persist_queue import PersistQueue, mounted_buckets
@@ -59,6 +60,7 @@ class Jobs:
         self._tasks = tasks
         self.queue = PersistQueue(namespace, calls, tasks, is_holding)
         pinning = Pinning(namespace, calls)
+        self._fresh = FreshPins(namespace, calls, pinning)
         self.keeper = RuleKeeper(namespace, calls, pinning, is_holding)
         self._runner = JobRunner(
             namespace,
@@ -86,6 +88,9 @@ class Jobs:
         """
         self._tasks.start("persist queue", self.queue.run())
         self._tasks.start("jobs", self._runner.run())
+        self._namespace.on_object = self._fresh.committed
+        self._tasks.start("new pins", self._fresh.run())
+        self._tasks.every(look_s, "pinned prefixes", self._fresh.refresh)
         self._tasks.every(look_s, "pins", self.keeper.look)
         self._tasks.every(sweep_s, "rules", self.keeper.sweep)
 
@@ -122,6 +127,8 @@ class Jobs:
             return JobResult(job=row.job)
 
         result = await self._namespace.mutate(request, request.mutation, body, "jobs")
+        if request.kind in ("pin", "unpin"):
+            await self._fresh.refresh()  # before the job walks: what it does not meet any more is new
         self._runner.wake()
         return result
 

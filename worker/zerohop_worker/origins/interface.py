@@ -82,8 +82,8 @@ class OriginPage(NamedTuple):
 
 
 class WriteCondition(NamedTuple):
-    """For a write: the object must not exist; or must have this ETag at the origin. Stores that cannot check it in
-    the write itself say so by `checks_conditions`; then the caller has checked just before.
+    """For a write: the object must not exist; or must have this ETag at the origin. Stores that do not look at ETags
+    in a write say so by `checks_conditions`; then the caller has checked just before.
     """
 
     only_if_absent: bool = False
@@ -154,7 +154,7 @@ class OriginStore(Protocol):
 
     @property
     def checks_conditions(self) -> bool:
-        """Whether `WriteCondition` is checked by the store itself, atomically."""
+        """Whether writes look at the ETag of a `WriteCondition`: atomically where the store can."""
 
     async def check(self) -> None:
         """Opens it and lists a page; for a writable mount of a folder, also whether it can be written to."""

@@ -2,13 +2,16 @@
 
 obstore takes keys for paths, so it cannot name all keys: what has an empty part, "." or ".." in it is refused when
 it is written, and does not exist when it is read. It lists below folders only; other prefixes are filtered here.
-Conditions go with writes in one request; a large object is written unconditionally, after a look.
+Conditions go with writes in one request, and with the lists of blocks that are our own way to write large objects to
+Azure. Google's multipart upload knows none (https://cloud.google.com/storage/docs/multipart-uploads): there a large
+object is written after a look.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 import obstore
@@ -23,11 +26,14 @@ from zerohop.errors import (
     UnderStoreFailed,
 )
 from zerohop_worker.files import Buffer
+from zerohop_worker.origins.azure_requests import AzureRequests
+from zerohop_worker.origins.azure_staging import AzureStaged
 from zerohop_worker.origins.interface import (
     NO_CONDITION,
     Attributes,
     OriginObject,
     OriginPage,
+    StagedObject,
     Validator,
     WriteCondition,
 )
@@ -37,6 +43,7 @@ from zerohop_worker.origins.obstore_objects import (
     attributes_for,
     failed_condition,
     is_path,
+    listed_object,
     matches,
     object_of,
     refuse_odd,
@@ -57,7 +64,7 @@ class ObstoreOrigin:
     min_part_bytes = 1
     max_part_bytes = 1 << 30
     max_parts = 10_000
-    checks_conditions = False  # those of staged objects
+    checks_conditions = True  # but those of large objects in Google's storage, which it looks at just before
 
     def __init__(self, settings: GcsSettings | AzureSettings, read_only: bool = False) -> None:
         self.settings = settings
@@ -66,6 +73,7 @@ class ObstoreOrigin:
         kind = "container" if isinstance(settings, AzureSettings) else "bucket"
         self.place = f"{kind} {settings.bucket}"
         self._lister = ObstoreLister(self.store, settings.prefix)
+        self._azure = AzureRequests(settings, self.store) if isinstance(settings, AzureSettings) else None
         self._read_only = read_only
 
     def full_key(self, key: str) -> str:
@@ -188,7 +196,7 @@ class ObstoreOrigin:
         told, tags = attributes_for(attributes, isinstance(self.settings, AzureSettings))
         try:
             async with self.bodies:
-                await obstore.put_async(
+                made = await obstore.put_async(
                     self.store,
                     full_key,
                     data,
@@ -203,7 +211,20 @@ class ObstoreOrigin:
             if condition.only_if_etag and isinstance(error, FileNotFoundError):
                 raise failed_condition(key, condition) from None
             raise store_error(error, f"write {full_key} in {self.place}") from None
-        return await self.looked_up(key)
+        return await self.written(key, str(made["e_tag"] or "").strip('"'), len(data), attributes)
+
+    async def written(self, key: str, etag: str, size_bytes: int, attributes: Attributes) -> OriginObject:
+        """The object that a write has made, which the store's answer does not describe. Where another one has come
+        in its place since, it is told as it was written: those bytes must not be taken for the other's.
+        """
+        try:
+            found = await self.looked_up(key)
+        except KeyNotFound:
+            found = None
+        if found is not None and found.validator.etag == etag:
+            return found
+        meta = {"e_tag": etag, "size": size_bytes, "last_modified": datetime.now(UTC), "version": None}
+        return listed_object(key, meta)._replace(attributes=attributes)
 
     async def _mode(self, key: str, condition: WriteCondition) -> Any:
         """What obstore calls the condition. Azure checks ETags, Google the number of a generation: that of the object
@@ -221,14 +242,16 @@ class ObstoreOrigin:
         return mode
 
     async def looked_up(self, key: str) -> OriginObject:
-        """The object as it is now; a write through obstore does not say its time."""
+        """The object as it is now. Raises KeyNotFound."""
         found = await self.head(key)
         assert found is not None, "an unconditional look"
         return found
 
-    def stage(self, key: str, attributes: Attributes) -> ObstoreStaged:
+    def stage(self, key: str, attributes: Attributes) -> StagedObject:
         """See `OriginStore.stage`."""
         refuse_odd(self.full_key(key))
+        if self._azure is not None:
+            return AzureStaged(self, self._azure, key, attributes)
         return ObstoreStaged(self, key, attributes)
 
     async def delete(self, keys: Sequence[str]) -> dict[str, str]:
@@ -306,8 +329,10 @@ class ObstoreOrigin:
         raise NotSupported(f"cannot set {len(tags)} tags of {key}: they are not changed in a {self.place}")
 
     async def close(self) -> None:
-        """See `OriginStore.close`. The connections go with the store."""
+        """See `OriginStore.close`. The library's connections go with the store."""
         self._lister.forget()
+        if self._azure is not None:
+            await self._azure.close()
         self.store = None
 
 

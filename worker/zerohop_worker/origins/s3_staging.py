@@ -6,11 +6,13 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from zerohop.errors import UnderStoreFailed, ZerohopError
 from zerohop_worker.files import Buffer
 from zerohop_worker.origins.interface import NO_CONDITION, Attributes, OriginObject, WriteCondition
+from zerohop_worker.origins.parts_in_flight import PartsInFlight
 from zerohop_worker.origins.s3_objects import (
     attribute_headers,
     attribute_params,
@@ -28,9 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["S3Staged", "combined_etag"]
 
 _log = logging.getLogger(__name__)
-
-_PARTS_AT_A_TIME: Final = 4
-"""Each holds a copy of its bytes until it has arrived."""
 
 
 def combined_etag(etags: Sequence[str]) -> str:
@@ -50,39 +49,19 @@ class S3Staged:
         self._key = key
         self._attributes = attributes
         self._upload = ""
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending = PartsInFlight()
         self._etags: dict[int, str] = {}
         self._parts = 0
         self._size_bytes = 0
-        self._failure: BaseException | None = None
-        self._slots = asyncio.Semaphore(_PARTS_AT_A_TIME)
 
     async def write_part(self, buffers: Sequence[Buffer]) -> None:
         """See `StagedObject.write_part`."""
-        await self._slots.acquire()
-        try:
-            self._raise_failure()
-            if not self._upload:
-                await self._create()
-            data = await asyncio.to_thread(b"".join, buffers)
-        except BaseException:
-            self._slots.release()
-            raise
+        if not self._upload:
+            await self._create()
+        data = await self._sending.joined(buffers)
         self._parts += 1
         self._size_bytes += len(data)
-        task = asyncio.create_task(self._send(self._parts, data), name=f"part {self._parts} of {self._key}")
-        self._sending.add(task)
-        task.add_done_callback(self._sent)
-
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        self._slots.release()
-        self._sending.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._failure = self._failure or task.exception()
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+        self._sending.send(partial(self._send, self._parts, data), name=f"part {self._parts} of {self._key}")
 
     async def _create(self) -> None:
         origin = self._origin
@@ -120,10 +99,7 @@ class S3Staged:
 
     async def commit(self, condition: WriteCondition = NO_CONDITION) -> OriginObject:
         """See `StagedObject.commit`."""
-        if self._sending:
-            await asyncio.wait(self._sending)
-            await asyncio.sleep(0)  # the callbacks of the last ones run
-        self._raise_failure()
+        await self._sending.all_arrived()
         if not self._upload:
             return await self._origin.put(self._key, (), self._attributes, condition)
         found = await self._complete(condition)
@@ -158,10 +134,7 @@ class S3Staged:
 
     async def abort(self) -> None:
         """See `StagedObject.abort`."""
-        for task in tuple(self._sending):
-            task.cancel()
-        if self._sending:
-            await asyncio.wait(self._sending)
+        await self._sending.give_up()
         upload, self._upload = self._upload, ""
         if not upload:
             return

@@ -223,6 +223,8 @@ class ObjectPage(Record, frozen=True):
 class ListObjects(Request[ObjectPage], tag="list_objects", kw_only=True):
     """One page in key order. `after` is exclusive unless `inclusive`; an `after` that is itself a common prefix of
     this listing skips all of that group. Costs the page, never the bucket. Raises BucketNotFound.
+
+    `known_only`: of a mounted bucket what the cluster knows without its origin, which is what was read or written here.
     """
 
     caller: Caller
@@ -232,6 +234,7 @@ class ListObjects(Request[ObjectPage], tag="list_objects", kw_only=True):
     after: str = ""
     inclusive: bool = False
     limit: int = 1000
+    known_only: bool = False
 
 
 class VersionPage(Record, frozen=True):

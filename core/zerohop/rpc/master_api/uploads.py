@@ -119,6 +119,8 @@ class CompleteUpload(Request[ObjectResult], tag="complete_upload", kw_only=True)
     PartTooSmall, InvalidRequest (no parts), Conflict (`expected_version`).
 
     In a mounted bucket the object is a local one first; `write_policy` ("": that of the mount) says what becomes of it.
+    Raises OriginNeeded where the origin may be unable to hold it by now, until the owner of the key has checked it
+    (`is_checked`, see `CheckWrite`): the upload stays open.
     """
 
     caller: Caller
@@ -132,6 +134,7 @@ class CompleteUpload(Request[ObjectResult], tag="complete_upload", kw_only=True)
     expected_version: int | None = None
     mutation: bytes
     write_policy: str = ""
+    is_checked: bool = False
 
 
 class AbortUpload(Request[Empty], tag="abort_upload", kw_only=True):
