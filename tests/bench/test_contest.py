@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from zerohop_bench import many_keys, process_tree
+from zerohop_bench import bare_loop, many_keys, process_tree
 from zerohop_bench.bare_loop import BareLoop
 from zerohop_bench.contest import measure
 from zerohop_bench.growth import GROWTH
@@ -45,14 +45,18 @@ ON_ONE_CLUSTER = {"head", "put-4k", "mixed", "get-256m", "put-64m", "hop-p50", "
 def test_lines_yield_figures_and_nothing_is_left(tmp_path: Path) -> None:
     lines = [line for line in LINES if line.name in ON_ONE_CLUSTER]
     plan = TINY._replace(curves=False)
+    others = children()
     check(measure(plan, tmp_path, lambda _text: None, lines=lines), lines, tmp_path)
+    assert children() <= others
 
 
 @pytest.mark.soak(cost_s=90)
 @pytest.mark.timeout(600)
 def test_every_line_and_curve_yields_figures(tmp_path: Path) -> None:
+    others = children()
     run = measure(TINY, tmp_path, lambda _text: None)
     check(run, LINES, tmp_path)
+    assert children() <= others
     assert {curve.name: curve.failed for curve in run.curves} == {growth.name: "" for growth in GROWTH}
     assert all(point.cpu_us > 0 for curve in run.curves for one in curve.series for point in one.points)
 
@@ -67,7 +71,11 @@ def check(run: Run, lines: Sequence[Line], folder: Path) -> None:
     assert moved is not None
     assert moved.figures[0].median < 1 << 20
     assert os.listdir(folder) == []
-    assert psutil.Process().children() == []
+
+
+def children() -> set[int]:
+    """Pids of what this process has started: clusters that tests share, and all else."""
+    return {child.pid for child in psutil.Process().children()}
 
 
 def test_names_of_lines_are_unique() -> None:
@@ -76,13 +84,17 @@ def test_names_of_lines_are_unique() -> None:
     assert set(PEER_LINES) < set(names)
 
 
-def test_the_bare_loop_hashes_and_stores_what_it_receives(tmp_path: Path) -> None:
+def test_the_bare_loop_hashes_and_stores_what_it_receives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from zerohop_bench.http_load import put_stream
 
     body = os.urandom(3 << 20)
-    before = set(Path("/dev/shm").iterdir())
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    monkeypatch.setattr(bare_loop, "_SHARED_MEMORY", memory)
     server = BareLoop(tmp_path, None, "bare")
-    made = set(Path("/dev/shm").iterdir()) - before
+    assert list(memory.iterdir())
     server.start()
     try:
         head = f"PUT /x HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -90,8 +102,7 @@ def test_the_bare_loop_hashes_and_stores_what_it_receives(tmp_path: Path) -> Non
     finally:
         server.stop()
     assert (tmp_path / "bare" / "object-1").read_bytes() == body
-    assert made
-    assert not [folder for folder in made if folder.name.startswith("zerohop-bench-") and folder.exists()]
+    assert not list(memory.iterdir())
 
 
 def test_pages_start_where_a_whole_page_is_left() -> None:

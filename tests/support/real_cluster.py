@@ -75,7 +75,8 @@ class RealCluster:
         self.workers = [f"worker-{number}" for number in range(workers)]
         self.proxies = [f"proxy-{number}" for number in range(proxies)]
         self.under_store = self.folder / "store"
-        self.master_address = f"{scheme}://{master_host}:{_free_port()}"
+        self._master_port = _held_port()
+        self.master_address = f"{scheme}://{master_host}:{self._master_port.getsockname()[1]}"
         self._scheme = scheme
         self._launchers = launchers or {}
         self._settings: dict[str, Mapping[str, Any]] = dict(settings or {})
@@ -181,7 +182,7 @@ class RealCluster:
                 with contextlib.suppress(ProcessLookupError):
                     process.popen.send_signal(signal.SIGCONT)
                 self.kill(process.name)
-        for sock in self._sockets:
+        for sock in (*self._sockets, self._master_port):
             sock.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -379,11 +380,16 @@ class RealCluster:
             self._changed.notify_all()
 
 
-def _free_port() -> int:
-    """For the master, whose address the others are told before it starts."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+def _held_port() -> socket.socket:
+    """A socket bound to a port for the master, whose address the others are told before it starts.
+
+    With SO_REUSEADDR on both, and as this one does not listen, the master can bind the port too; nobody who asks for
+    any free port is given it, neither now nor while the master is being restarted.
+    """
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", 0))
+    return sock
 
 
 def _toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
