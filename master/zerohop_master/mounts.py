@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -56,6 +57,10 @@ class OriginCalls(Protocol):
 
     async def drop_mount(self, worker: WorkerInfo, mount_id: bytes, *, blocks: bool) -> None:
         """See `DropMount`."""
+        ...
+
+    async def open_mount(self, worker: WorkerInfo, mount_id: bytes) -> None:
+        """See `OpenMount`."""
         ...
 
 
@@ -115,6 +120,7 @@ class Mounts:
 
         result = await self._namespace.mutate(request, request.mutation, body, "mounts")
         _log.info("%s is mounted as bucket %s", mount.uri, mount.bucket)
+        await self._open_at_workers(result.mount.mount_id)
         return result
 
     async def _check_origin(self, mount: MountInfo, secrets: Mapping[str, str]) -> None:
@@ -146,6 +152,7 @@ class Mounts:
 
         result = await self._namespace.mutate(request, request.mutation, body, "mounts")
         await self._tell_workers(result.mount.mount_id, blocks=False)
+        await self._open_at_workers(result.mount.mount_id)
         return result
 
     def _changed(self, row: MountRow, request: ChangeMount) -> MountRow:
@@ -259,6 +266,17 @@ class Mounts:
                 await self._calls.drop_mount(worker, mount_id, blocks=blocks)
             except ZerohopError as error:
                 _log.info("worker %s was not told of a changed mount: %s", worker.worker_id, error)
+
+    async def _open_at_workers(self, mount_id: bytes) -> None:
+        """Best effort: who has not opened it does so for the first who asks, who waits for it."""
+
+        async def open_at(worker: WorkerInfo) -> None:
+            try:
+                await self._calls.open_mount(worker, mount_id)
+            except ZerohopError as error:
+                _log.info("worker %s has not opened a mount yet: %s", worker.worker_id, error)
+
+        await asyncio.gather(*(open_at(worker) for worker in self._workers.live()))
 
 
 def _bound_to(mount_id: bytes, name: str) -> str:

@@ -10,7 +10,7 @@ from zerohop.errors import NoWorker
 from zerohop.host import host_id
 from zerohop.model import MountInfo, WorkerInfo
 from zerohop.rpc.client import RpcClient
-from zerohop.rpc.origin_api import CheckOrigin, DropMount
+from zerohop.rpc.origin_api import CheckOrigin, DropMount, OpenMount
 from zerohop.rpc.worker_api import ContentPage, DeleteContents, ListContents
 
 __all__ = ["ContentStore", "WorkerCalls"]
@@ -70,6 +70,11 @@ class WorkerCalls:
     async def drop_mount(self, worker: WorkerInfo, mount_id: bytes, *, blocks: bool) -> None:
         """See `DropMount`."""
         request = DropMount(mount_id=mount_id, blocks=blocks)
+        await self._client(worker).call(request, timeout_s=_TELL_TIMEOUT_S, idempotent=True)
+
+    async def open_mount(self, worker: WorkerInfo, mount_id: bytes) -> None:
+        """See `OpenMount`."""
+        request = OpenMount(mount_id=mount_id)
         await self._client(worker).call(request, timeout_s=_TELL_TIMEOUT_S, idempotent=True)
 
     async def forget_all_but(self, workers: Sequence[WorkerInfo]) -> None:

@@ -52,6 +52,7 @@ class SenselessOrigin:
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
+        self.connections = 0
         self.url = ""
 
     def answer(self, method: str, key: str, query: Mapping[str, str]) -> bytes:
@@ -67,6 +68,10 @@ def senseless_origin() -> Iterator[SenselessOrigin]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            origin.connections += 1
+            super().setup()
 
         def _answer(self) -> None:
             parts = urlsplit(self.path)

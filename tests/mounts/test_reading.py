@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.mounts.mounted import BLOCK_BYTES, Mounted, Site, noise, source, status_of
 from tests.mounts.remote import Remote, eventually
+from tests.mounts.senseless_origin import senseless_origin, told
 
 Mount = Callable[..., Mounted]
 
@@ -49,6 +50,21 @@ def test_cold_read_is_one_request(mounted: Mounted, remote: Remote) -> None:
     remote.forget()
     assert mounted.read("file") == body
     assert [one.line.split()[0] for one in remote.exchanges("file")] == ["GET"]
+
+
+def test_the_first_read_of_a_mount_finds_it_open(site: Site) -> None:
+    """With a connection to the origin: to a far one that is a round trip, with TLS three."""
+    body = noise(100_000)
+    with senseless_origin() as origin:
+        origin.answers["file"] = lambda method, _query: told(200, body, method=method)
+        name = site.mount(
+            "s3://some-bucket",
+            options={"endpoint": origin.url, "region": "us-east-1"},
+            secrets={"access_key": "AKIAANY", "secret_key": "secret"},
+        ).bucket
+        before = origin.connections
+        assert site.s3.get_object(Bucket=name, Key="file")["Body"].read() == body
+        assert origin.connections == before
 
 
 def test_origin_goes_and_comes_back(mounted: Mounted, remote: Remote) -> None:

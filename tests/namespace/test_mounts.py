@@ -43,6 +43,7 @@ class Origins:
 
     def __init__(self) -> None:
         self.dropped: list[tuple[bytes, bool]] = []
+        self.opened: list[bytes] = []
 
     async def check_origin(self, worker: WorkerInfo, mount: MountInfo, secrets: Mapping[str, str]) -> None:
         if secrets.get("secret_key") == "wrong":
@@ -50,6 +51,9 @@ class Origins:
 
     async def drop_mount(self, worker: WorkerInfo, mount_id: bytes, *, blocks: bool) -> None:
         self.dropped.append((mount_id, blocks))
+
+    async def open_mount(self, worker: WorkerInfo, mount_id: bytes) -> None:
+        self.opened.append(mount_id)
 
 
 class Mounted:

@@ -29,6 +29,7 @@ __all__ = [
     "ListMounted",
     "LocatePart",
     "MountedTags",
+    "OpenMount",
     "PartPlace",
     "PersistMounted",
     "ReadMountedTags",
@@ -63,6 +64,14 @@ class DropMount(Request[Empty], tag="drop_mount", kw_only=True):
 
     mount_id: bytes
     blocks: bool
+
+
+class OpenMount(Request[Empty], tag="open_mount", kw_only=True):
+    """The mount was made or changed: open the origin, and a connection to it, so that the first read of a client waits
+    for neither. Raises what is wrong with it.
+    """
+
+    mount_id: bytes
 
 
 class ResolveMounted(Request[ObjectResult], tag="resolve_mounted", kw_only=True):

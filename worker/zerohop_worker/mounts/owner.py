@@ -31,6 +31,7 @@ from zerohop.rpc.mutation import new_mutation_id
 from zerohop.rpc.origin_api import ResolveMounted
 from zerohop_worker.block_store import BlockStore
 from zerohop_worker.mounts.absences import Absences
+from zerohop_worker.mounts.discoveries import Discoveries
 from zerohop_worker.mounts.records import (
     is_same,
     new_content,
@@ -98,6 +99,7 @@ class Owner:
         self.block_size_bytes = 4 << 20
         self.master: Master | None = None
         self._absences = Absences()
+        self._discoveries = Discoveries()
         self._asking: dict[Hashable, _Asking] = {}
         self._telling: set[asyncio.Task[None]] = set()
         runs.sources.on_changed = self.outdated
@@ -130,7 +132,7 @@ class Owner:
         replace_local: bool = False,
     ) -> ObjectResult:
         """`record` is what the origin has since `asked_s`, on the monotonic clock. Raises Conflict."""
-        return await self.call(
+        result = await self.call(
             CommitMounted(
                 mount_id=mount_id,
                 key=key,
@@ -141,6 +143,8 @@ class Owner:
                 mutation=new_mutation_id(),
             )
         )
+        self._discoveries.note(mount_id, key, monotonic())
+        return result
 
     async def outdated(self, ref: OriginRef) -> None:
         """The object has changed at the origin: it is to be asked anew. Best effort: the TTL is the promise. Returns
@@ -194,7 +198,7 @@ class Owner:
         for number in range(_MAX_TRIES):
             async with self.locks.holding((request.mount_id, request.key)):
                 # Who asks has it from the master that there is no row: the commit finds out if that has changed.
-                is_new = number == 0 and request.row_version == 0
+                is_new = number == 0 and request.row_version == 0 and not self._is_discovered(request)
                 known = Known(0, None) if is_new else await self.known(request.mount_id, request.key)
                 record = known.record
                 if record is not None and record.origin is None:
@@ -217,6 +221,9 @@ class Owner:
                         self._absences.note(request.mount_id, request.key, request.generation, asked_s)
                     raise
         raise OperationConflict(f"object {request.key!r} changes all the time")
+
+    def _is_discovered(self, request: ResolveMounted) -> bool:
+        return self._discoveries.is_recent(request.mount_id, request.key, monotonic())
 
     def _check_absence(self, mount: MountInfo, request: ResolveMounted) -> None:
         """Raises KeyNotFound where the origin was found not to have the key a moment ago."""

@@ -21,6 +21,7 @@ from zerohop.rpc.origin_api import (
     ListMounted,
     LocatePart,
     MountedTags,
+    OpenMount,
     PersistMounted,
     ReadMountedTags,
     ResolveMounted,
@@ -76,6 +77,7 @@ class Mounts:
         owner, changes = self.owner, self._changes
         server.register(CheckOrigin, self.check_origin)
         server.register(CheckWrite, self.check_write)
+        server.register(OpenMount, self.open_mount)
         server.register_sync(DropMount, self.drop_mount)
         server.register(ResolveMounted, lambda request, _call: owner.resolve(request))
         server.register(ListMounted, self.list_mounted)
@@ -96,6 +98,12 @@ class Mounts:
             await store.check()
         finally:
             await store.close()
+        return Empty()
+
+    async def open_mount(self, request: OpenMount, _call: Call) -> Empty:
+        """See `OpenMount`."""
+        mount = await self.registry.get(request.mount_id)
+        await mount.store.check()
         return Empty()
 
     async def check_write(self, request: CheckWrite, _call: Call) -> Empty:

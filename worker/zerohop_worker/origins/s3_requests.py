@@ -41,6 +41,11 @@ __all__ = ["CONNECTION_ERRORS", "Repeat", "S3Requests"]
 _RESERVED_CONNECTIONS: Final = 16
 """For requests without a body, beyond those for bodies: a HEAD never waits for a stalled reader."""
 
+_KEEP_CONNECTION_S: Final = 55
+"""Without a request. A new one costs one round trip to the origin, with TLS three; balancers forget connections after a
+minute, some without a word to us.
+"""
+
 CONNECTION_ERRORS: Final = (boto.BotoCoreError, aiohttp.ClientError, TimeoutError, OSError)
 
 _NEVER_SENT: Final = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError)
@@ -273,6 +278,7 @@ def _config(settings: S3Settings, session: Callable[..., AIOHTTPSession]) -> Aio
         connect_timeout=settings.connect_timeout,
         read_timeout=settings.read_timeout,
         max_pool_connections=settings.max_connections + _RESERVED_CONNECTIONS,
+        connector_args={"keepalive_timeout": _KEEP_CONNECTION_S},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         s3={"addressing_style": "path" if path_style else "auto"},
