@@ -126,7 +126,7 @@ def test_the_first_byte_does_not_wait_for_the_last(
     stream: Any = mounted.s3.get_object(Bucket=mounted.name, Key="file", **asked)["Body"]
     first = stream.read(come_bytes)
     assert first == body[start : start + come_bytes]
-    assert remote.fetched("file") == come_bytes
+    eventually(lambda: remote.fetched("file") == come_bytes, "the proxy counts what it has sent")
     remote.do(remote.proxy.release)
     assert first + stream.read() == body[start:]
     assert mounted.read("file") == body
