@@ -37,6 +37,9 @@ __all__ = ["CONNECTION_ERRORS", "Repeat", "S3Requests"]
 _RESERVED_CONNECTIONS: Final = 16
 """For requests without a body, beyond those for bodies: a HEAD never waits for a stalled reader."""
 
+_PARTS_AT_A_TIME: Final = 16
+"""Each holds its bytes until it has arrived: behind a store that is slow, many uploads must not fill the memory."""
+
 CONNECTION_ERRORS: Final = (boto.BotoCoreError, aiohttp.ClientError, TimeoutError, OSError)
 
 _NEVER_SENT: Final = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError)
@@ -61,6 +64,7 @@ class S3Requests:
         self.settings = settings
         self.bodies = asyncio.Semaphore(settings.max_connections)
         self._questions = asyncio.Semaphore(_RESERVED_CONNECTIONS)
+        self.parts = asyncio.Semaphore(_PARTS_AT_A_TIME)  # of all uploads
         self._starting = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._client: Any = None

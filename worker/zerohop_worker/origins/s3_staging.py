@@ -59,14 +59,21 @@ class S3Staged:
 
     async def write_part(self, buffers: Sequence[Buffer]) -> None:
         """See `StagedObject.write_part`."""
+        parts = self._origin.requests.parts
         await self._slots.acquire()
         try:
             self._raise_failure()
             if not self._upload:
                 await self._create()
+            await parts.acquire()
+        except BaseException:
+            self._slots.release()
+            raise
+        try:
             data = await asyncio.to_thread(b"".join, buffers)
         except BaseException:
             self._slots.release()
+            parts.release()
             raise
         self._parts += 1
         self._size_bytes += len(data)
@@ -76,6 +83,7 @@ class S3Staged:
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._slots.release()
+        self._origin.requests.parts.release()
         self._sending.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._failure = self._failure or task.exception()
@@ -162,6 +170,10 @@ class S3Staged:
             task.cancel()
         if self._sending:
             await asyncio.wait(self._sending)
+            await asyncio.sleep(0)  # the callbacks of the last ones run
+        # Its traceback leads to the bytes of the part and back to us: a cycle of 16 MiB, which the collector may not
+        # look at for hours.
+        self._failure = None
         upload, self._upload = self._upload, ""
         if not upload:
             return
