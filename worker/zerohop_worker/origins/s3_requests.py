@@ -40,6 +40,11 @@ _RESERVED_CONNECTIONS: Final = 16
 _PARTS_AT_A_TIME: Final = 16
 """Each holds its bytes until it has arrived: behind a store that is slow, many uploads must not fill the memory."""
 
+_LEAST_BYTES_PER_S: Final = 64 << 10
+"""That a body has to go out with. A store that takes no bytes, or never says `100 Continue`, would be waited for as
+long as its connection stands, which may be for ever where its machine is gone.
+"""
+
 CONNECTION_ERRORS: Final = (boto.BotoCoreError, aiohttp.ClientError, TimeoutError, OSError)
 
 _NEVER_SENT: Final = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError)
@@ -112,7 +117,10 @@ class S3Requests:
     ) -> dict[str, Any]:
         token = _extra_headers.set(headers)
         try:
-            answer: dict[str, Any] = await getattr(client, operation)(Bucket=self.settings.bucket, **params)
+            async with asyncio.timeout(self._limit_s(params)):
+                answer: dict[str, Any] = await getattr(client, operation)(
+                    Bucket=self.settings.bucket, **params
+                )
         except boto.ClientError as error:
             raise _refusal(error.response, self._hidden) from None
         except ResponseParserError:
@@ -120,6 +128,11 @@ class S3Requests:
         finally:
             _extra_headers.reset(token)
         return answer
+
+    def _limit_s(self, params: Mapping[str, Any]) -> float | None:
+        """How long a request with a body may take; None: the library's time-outs do, which only begin with its end."""
+        body = params.get("Body")
+        return None if body is None else self.settings.read_timeout + len(body) / _LEAST_BYTES_PER_S
 
     @staticmethod
     def _may_come_up(error: Exception) -> bool:

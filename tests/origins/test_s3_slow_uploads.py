@@ -1,4 +1,4 @@
-"""What uploads to S3 hold in memory: little while the store is slow, nothing once they have ended."""
+"""Uploads to S3 that does not keep up: what they hold in memory, and that they end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.origins.conftest import S3_SECRETS, mount
 from tests.origins.stores import PLAIN
 from tests.support.faulty_proxy import FaultyProxy
 
-from zerohop.errors import OriginRefused
+from zerohop.errors import OriginRefused, UnderStoreFailed
 from zerohop_worker.origins.opening import open_origin
 
 
@@ -74,3 +74,29 @@ async def test_many_uploads_to_a_slow_store_hold_few_parts(
     assert most == 16
     assert store.requests.parts._value == 16
     await store.close()
+
+
+async def test_a_store_that_takes_no_bytes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zerohop_worker.origins.s3_requests._LEAST_BYTES_PER_S", 1 << 30)
+    connected = asyncio.Event()
+
+    async def never(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await gone.wait()
+        writer.close()
+
+    gone = asyncio.Event()
+    server = await asyncio.start_server(never, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    endpoint = f"http://127.0.0.1:{port}"
+    store = open_origin(
+        mount("s3://bucket", endpoint=endpoint, read_timeout="100ms", max_attempts="1"), S3_SECRETS
+    )
+    async with asyncio.timeout(30):
+        with pytest.raises(UnderStoreFailed):
+            await store.put("key", [b"x" * (4 << 20)], PLAIN)
+    assert connected.is_set()
+    gone.set()
+    await store.close()
+    server.close()
+    await server.wait_closed()
