@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -77,25 +78,41 @@ async def test_many_uploads_to_a_slow_store_hold_few_parts(
 
 
 async def test_a_store_that_takes_no_bytes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no frame that knew the bytes of a part is left to the collector."""
     monkeypatch.setattr("zerohop_worker.origins.s3_requests._LEAST_BYTES_PER_S", 1 << 30)
-    connected = asyncio.Event()
+    begun = b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
 
-    async def never(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connected.set()
-        await gone.wait()
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"POST"):
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(begun) + begun
+            )
+        else:
+            await gone.wait()
         writer.close()
 
     gone = asyncio.Event()
-    server = await asyncio.start_server(never, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    endpoint = f"http://127.0.0.1:{port}"
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     store = open_origin(
-        mount("s3://bucket", endpoint=endpoint, read_timeout="100ms", max_attempts="1"), S3_SECRETS
+        mount("s3://bucket", endpoint=endpoint, read_timeout="500ms", max_attempts="1"), S3_SECRETS
     )
-    async with asyncio.timeout(30):
-        with pytest.raises(UnderStoreFailed):
-            await store.put("key", [b"x" * (4 << 20)], PLAIN)
-    assert connected.is_set()
+    upload = store.stage("key", PLAIN)
+    await upload.write_part([b"x" * (4 << 20)])
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        async with asyncio.timeout(30):
+            with pytest.raises(UnderStoreFailed):
+                await upload.commit()
+        await upload.abort()
+        del upload
+        gc.collect()
+        assert [one for one in gc.garbage if isinstance(one, FrameType) and "origins" in str(one)] == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
     gone.set()
     await store.close()
     server.close()
