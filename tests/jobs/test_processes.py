@@ -221,4 +221,6 @@ def test_the_command_line(mounted: Path) -> None:
         listed = cluster.cli("admin", "jobs", "list").stdout.splitlines()
         assert listed[0].startswith(job_id)
         assert len(listed) == 2
+        assert "load done" in listed[1]
+        assert "ended already" in cluster.cli("admin", "jobs", "cancel", listed[1].split()[0]).stderr
         assert cluster.cli("admin", "jobs", "show", "0" * 32, check=False).returncode == 3

@@ -67,7 +67,10 @@ async def show(objects: ObjectClient, job_id: str, json_output: bool) -> None:
 async def cancel(objects: ObjectClient, job_id: str, json_output: bool) -> None:
     """Cancel a job. What it has done stays done; a rule that it has set stays as well."""
     request = CancelJob(caller=objects.caller, job_id=job_id, mutation=new_mutation_id())
-    _tell(await objects.client.call(request), json_output)
+    found = await objects.client.call(request)
+    _tell(found, json_output)
+    if found.job.state != "cancelled":
+        click.echo("It had ended already.", err=True)
 
 
 @click.command()

@@ -67,7 +67,12 @@ async def _meant(
 @click.command()
 @_path
 @_recursive
-@click.option("--replicas", type=click.IntRange(min=1), default=1, help="On so many workers.  [default: 1]")
+@click.option(
+    "--replicas",
+    type=click.IntRange(min=1),
+    default=1,
+    help="On so many workers, or on all where there are fewer.  [default: 1]",
+)
 @click.option("--rate", metavar="SIZE", help="At most so many bytes a second, such as 100MiB.")
 @_detach
 @on_cluster

@@ -76,7 +76,7 @@ def _tell(found: JobResult) -> None:
 def summary(job: JobInfo) -> str:
     """One line: what it does, and how far it is."""
     of = f" of {job.objects_total}" if job.objects_total >= 0 else ""
-    parts = [f"{job.kind} {job.state}: {job.objects_done}{of} {_objects(job)}"]
+    parts = [f"{job.kind.replace('_', '-')} {job.state}: {job.objects_done}{of} {_objects(job)}"]
     if job.bytes_done:
         parts.append(format_size(job.bytes_done))
     if job.objects_failed:

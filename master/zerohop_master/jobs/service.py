@@ -18,6 +18,7 @@ from zerohop.rpc.master_api import (
     StartJob,
 )
 from zerohop.tasks import TaskGroup
+from zerohop.units import format_size
 from zerohop_master import keys
 from zerohop_master.jobs.cluster_calls import ClusterCalls
 from zerohop_master.jobs.freeing import Freeing
@@ -219,7 +220,7 @@ class Jobs:
             updated_ms=self._namespace.now_ms(),
             objects_total=objects,
             objects_failed=failed,
-            message=f"{size_bytes} bytes wait for the origin",
+            message=f"{format_size(size_bytes)} wait for the origin",
         )
         return JobResult(job=job, failures=tuple(failures[-MAX_FAILURES:]))
 

@@ -54,7 +54,7 @@ class AzureStaged:
         self._attributes = attributes
         self._blob: AzureBlob | None = None
         self._library: ObstoreStaged | None = None
-        self._parts = PartsInFlight()
+        self._parts = PartsInFlight(origin.parts)
         self._blocks: list[str] = []
         self._size_bytes = 0
         self._is_over = False

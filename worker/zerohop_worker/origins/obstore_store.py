@@ -50,6 +50,7 @@ from zerohop_worker.origins.obstore_objects import (
 )
 from zerohop_worker.origins.obstore_staging import ObstoreStaged
 from zerohop_worker.origins.options import AzureSettings, GcsSettings
+from zerohop_worker.origins.parts_in_flight import PARTS_AT_A_TIME
 
 __all__ = ["ObstoreOrigin", "ObstoreRead"]
 
@@ -70,6 +71,7 @@ class ObstoreOrigin:
         self.settings = settings
         self.store: Any = open_store(settings)
         self.bodies = asyncio.Semaphore(settings.max_connections)
+        self.parts = asyncio.Semaphore(PARTS_AT_A_TIME)  # of all uploads
         kind = "container" if isinstance(settings, AzureSettings) else "bucket"
         self.place = f"{kind} {settings.bucket}"
         self._lister = ObstoreLister(self.store, settings.prefix)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
@@ -32,6 +33,7 @@ from zerohop.errors import InvalidRequest, OriginRefused, UnderStoreFailed, Zero
 from zerohop.heap import settle_more_objects
 from zerohop_worker.origins.backoff import backoff_s
 from zerohop_worker.origins.options import S3Settings
+from zerohop_worker.origins.parts_in_flight import PARTS_AT_A_TIME
 from zerohop_worker.origins.s3_connections import S3Session, let_lost_writes_go
 from zerohop_worker.origins.s3_reads import ObjectAnswer, ObjectReads
 from zerohop_worker.origins.s3_refusals import Refusal, is_not_done, is_passing
@@ -45,6 +47,13 @@ _KEEP_CONNECTION_S: Final = 55
 """Without a request. A new one costs one round trip to the origin, with TLS three; balancers forget connections after a
 minute, some without a word to us.
 """
+
+_LEAST_BYTES_PER_S: Final = 64 << 10
+"""That a body has to go out with. A store that takes no bytes, or never says `100 Continue`, would be waited for as
+long as its connection stands, which may be for ever where its machine is gone.
+"""
+
+_MOST_CAUSES: Final = 16
 
 CONNECTION_ERRORS: Final = (boto.BotoCoreError, aiohttp.ClientError, TimeoutError, OSError)
 
@@ -78,6 +87,7 @@ class S3Requests:
         self.settings = settings
         self.bodies = asyncio.Semaphore(settings.max_connections)
         self._questions = asyncio.Semaphore(_RESERVED_CONNECTIONS)
+        self.parts = asyncio.Semaphore(PARTS_AT_A_TIME)  # of all uploads
         self._starting = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._client: Any = None
@@ -166,9 +176,10 @@ class S3Requests:
         token = _asked.set(asked)
         try:
             with self._refusing():
-                answer: dict[str, Any] = await getattr(client, operation)(
-                    Bucket=self.settings.bucket, **params
-                )
+                async with asyncio.timeout(self._limit_s(params)):
+                    answer: dict[str, Any] = await getattr(client, operation)(
+                        Bucket=self.settings.bucket, **params
+                    )
         finally:
             _asked.reset(token)
         return answer
@@ -182,12 +193,18 @@ class S3Requests:
         except ResponseParserError:
             raise Refusal("NotS3", 400, "") from None
 
+    def _limit_s(self, params: Mapping[str, Any]) -> float | None:
+        """How long a request with a body may take; None: the library's time-outs do, which only begin with its end."""
+        body = params.get("Body")
+        return None if body is None else self.settings.read_timeout + len(body) / _LEAST_BYTES_PER_S
+
     @staticmethod
     def _may_come_up(error: Exception) -> bool:
         """A name that does not resolve, or a port where nobody listens, may do so in a moment: a store restarts."""
         return not isinstance(error, boto.ProxyConnectionError)
 
     def _translated(self, error: Exception, what: str) -> ZerohopError:
+        _let_bodies_go(error)
         if isinstance(
             error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError
         ):
@@ -311,6 +328,17 @@ def _refusal(answer: Mapping[str, Any], hidden: Any) -> Refusal:
         hidden(str(told.get("Message", ""))),
         float(after) if after.isascii() and after.isdigit() else 0.0,
     )
+
+
+def _let_bodies_go(error: BaseException | None) -> None:
+    """The frames of the library that failed hold the body that it sent, and lie in cycles with its tasks and
+    time-outs: they would hold it until the next full collection, 16 MiB for each part that failed.
+    """
+    for _ in range(_MOST_CAUSES):
+        if error is None:
+            return
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _is_passing(error: Exception) -> bool:

@@ -49,7 +49,7 @@ class S3Staged:
         self._key = key
         self._attributes = attributes
         self._upload = ""
-        self._sending = PartsInFlight()
+        self._sending = PartsInFlight(origin.requests.parts)
         self._etags: dict[int, str] = {}
         self._parts = 0
         self._size_bytes = 0
