@@ -9,7 +9,14 @@ from hdfs_native import Client, FileStatus, WriteOptions
 from tests.origins.conftest import mount
 from tests.origins.stores import PLAIN, names_of, put, read
 
-from zerohop.errors import InvalidRequest, KeyNotFound, OriginChanged, OriginRefused, UnderStoreFailed
+from zerohop.errors import (
+    InvalidRequest,
+    KeyNotFound,
+    NotSupported,
+    OriginChanged,
+    OriginRefused,
+    UnderStoreFailed,
+)
 from zerohop_worker.origins.hdfs import HdfsOrigin
 from zerohop_worker.origins.hdfs_staging import HdfsStaged
 from zerohop_worker.origins.interface import WriteCondition
@@ -170,4 +177,27 @@ async def test_mount_errors(hadoop_port: int, hdfs: Client, hdfs_folder: str, ur
     origin = open_origin(both, {})
     await origin.check()
     assert await names_of(origin) == ["file"]
+    await origin.close()
+
+
+async def test_what_cannot_be_written_is_told_before(hdfs: Client, hdfs_folder: str, uri: str) -> None:
+    origin = open_origin(mount(uri), {})
+    _write(hdfs, f"{hdfs_folder}/file", b"x")
+    _write(hdfs, f"{hdfs_folder}/folder/file", b"x")
+    hdfs.mkdirs(f"{hdfs_folder}/empty", create_parent=True)
+    for key in ("file", "new", "folder/new", "new/folder/new", "folder/", "new/"):
+        await origin.check_write(key, PLAIN)
+    for key in ("folder", "empty", "file/", "file/below", "file/far/below"):
+        with pytest.raises(InvalidRequest, match=key.strip("/")):
+            await origin.check_write(key, PLAIN)
+        with pytest.raises(InvalidRequest):
+            await put(origin, key, b"" if key.endswith("/") else b"x")
+    for key in ("a//b", "../up", "a:b", ".snapshot/a", "x" * 300):
+        with pytest.raises(InvalidRequest):
+            await origin.check_write(key, PLAIN)
+    with pytest.raises(NotSupported):
+        await origin.check_write("new", PLAIN._replace(tags={"a": "b"}))
+    # It only looks.
+    assert await names_of(origin) == ["empty/", "file", "folder/file"]
+    assert await read(origin, "file") == b"x"
     await origin.close()

@@ -122,12 +122,18 @@ class HdfsOrigin:
         await self.calls.run(f"write {key}", self._check_place, key, self.paths.of(key))
 
     def _check_place(self, key: str, path: str) -> None:
-        try:
-            found = self.calls.client.get_file_info(path)
-        except FileNotFoundError:
+        is_folder, what = key.endswith("/"), "there is something else of that name"
+        # What is below a file is not there, says the NameNode, as it says where only the folder is missing.
+        while len(path) > len(self.paths.root):
+            try:
+                found = self.calls.client.get_file_info(path)
+            except FileNotFoundError:
+                path, is_folder = path.rpartition("/")[0], True
+                what = "a part of its path is a file, not a folder"
+                continue
+            if found.isdir != is_folder:
+                raise InvalidRequest(f"cannot write {key}: {what}")
             return
-        if found.isdir != key.endswith("/"):
-            raise InvalidRequest(f"cannot write {key}: there is something else of that name")
 
     async def put(
         self,
