@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import time
 from collections.abc import Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from zerohop_worker.origins.interface import Attributes, OriginObject, Validator, WriteCondition
+from zerohop_worker.origins.s3_times import date_ms
 
 __all__ = [
     "attribute_headers",
     "attribute_params",
     "bare_etag",
+    "checksum_headers",
     "condition_params",
     "content_md5",
     "listed_object",
@@ -34,7 +34,10 @@ _HEADERS: Final = {
     "ExpiresString": "expires",
     "WebsiteRedirectLocation": "x-amz-website-redirect-location",
 }
-_CHECKSUMS: Final = ("crc32", "crc32c", "crc64nvme", "sha1", "sha256")
+_CHECKSUM: Final = "x-amz-checksum-"
+_NO_CHECKSUMS: Final = ("type", "algorithm", "mode")
+_OWN_CHECKSUM: Final = "crc64nvme"
+"""What S3 adds where the writer gives none, and a store that does not add it would not know."""
 
 
 def bare_etag(etag: str) -> str:
@@ -61,14 +64,14 @@ def read_object(key: str, answer: Mapping[str, Any], size_bytes: int, whole: boo
     validator = Validator(bare_etag(answer.get("ETag", "")), size_bytes, _ms(answer.get("LastModified")))
     headers = {name: str(answer[field]) for field, name in _HEADERS.items() if answer.get(field)}
     metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
-    checksums = _checksums(answer) if whole else {}
+    checksums, checksum_type = _checksums(answer) if whole else ({}, "")
     return OriginObject(
         key=key,
         validator=validator,
         client_etag=_client_etag(validator),
         attributes=Attributes(headers, metadata, answer.get("StorageClass") or "STANDARD"),
         checksums=checksums,
-        checksum_type=str(answer.get("ChecksumType", "")) if checksums else "",
+        checksum_type=checksum_type,
         part_count=_part_count(validator.etag),
         tag_count=int(answer.get("TagCount") or 0),
         version_id=_version(answer),
@@ -83,6 +86,8 @@ def listed_object(key: str, entry: Mapping[str, Any]) -> OriginObject:
         validator=validator,
         client_etag=_client_etag(validator),
         attributes=Attributes({}, {}, entry.get("StorageClass") or "STANDARD"),
+        checksums={str(name).lower(): "" for name in entry.get("ChecksumAlgorithm", ())},
+        checksum_type=str(entry.get("ChecksumType", "")),
         part_count=_part_count(validator.etag),
     )
 
@@ -90,18 +95,19 @@ def listed_object(key: str, entry: Mapping[str, Any]) -> OriginObject:
 def written_object(
     key: str, answer: Mapping[str, Any], size_bytes: int, attributes: Attributes
 ) -> OriginObject:
-    """What was written just now. The store does not say its time of modification: the answer's `Date` is that time,
-    within a second.
-    """
+    """What was written just now, with the answer's `Date` for its time where the store does not say that."""
     about = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     told = answer.get("CopyObjectResult", answer)
-    modified_ms = _ms(told.get("LastModified")) or _date_ms(about.get("date", ""))
+    modified_ms = _ms(told.get("LastModified")) or date_ms(about.get("date", ""))
     validator = Validator(bare_etag(told.get("ETag", "")), size_bytes, modified_ms)
+    checksums, checksum_type = _checksums(answer)
     return OriginObject(
         key=key,
         validator=validator,
         client_etag=_client_etag(validator),
         attributes=attributes,
+        checksums=checksums,
+        checksum_type=checksum_type,
         part_count=_part_count(validator.etag),
         tag_count=len(attributes.tags),
         version_id=_version(answer),
@@ -128,6 +134,13 @@ def attribute_headers(attributes: Attributes) -> dict[str, str]:
     return {"Expires": attributes.headers["expires"]} if "expires" in attributes.headers else {}
 
 
+def checksum_headers(attributes: Attributes) -> dict[str, str]:
+    """The checksum that the writer of a whole body gave, in headers of our own: botocore does not know all of them."""
+    if attributes.checksum_type != "FULL_OBJECT":
+        return {}
+    return {_CHECKSUM + name: value for name, value in attributes.checksums.items() if name != _OWN_CHECKSUM}
+
+
 def condition_params(condition: WriteCondition) -> dict[str, str]:
     """The parameters of a conditional write."""
     if condition.only_if_absent:
@@ -147,9 +160,23 @@ def _ascii(value: str) -> str:
     return f"=?UTF-8?B?{base64.b64encode(value.encode(errors='surrogateescape')).decode()}?="
 
 
-def _checksums(answer: Mapping[str, Any]) -> dict[str, str]:
-    found = {name: answer.get(f"Checksum{name.upper()}") for name in _CHECKSUMS}
-    return {name: str(value) for name, value in found.items() if value}
+def _checksums(answer: Mapping[str, Any]) -> tuple[dict[str, str], str]:
+    """By name, and their type: in the headers, or where an answer has a document in that."""
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    found = {
+        name: str(value)
+        for header, value in headers.items()
+        if header.startswith(_CHECKSUM) and (name := header.removeprefix(_CHECKSUM)) not in _NO_CHECKSUMS
+    }
+    if found:
+        return found, str(headers.get(_CHECKSUM + "type", ""))
+    told = answer.get("CopyObjectResult", answer)
+    found = {
+        field.removeprefix("Checksum").lower(): str(value)
+        for field, value in told.items()
+        if field.startswith("Checksum") and field.removeprefix("Checksum").lower() not in _NO_CHECKSUMS
+    }
+    return found, str(told.get("ChecksumType", "")) if found else ""
 
 
 def _part_count(etag: str) -> int:
@@ -164,10 +191,3 @@ def _version(answer: Mapping[str, Any]) -> str:
 
 def _ms(at: datetime | None) -> int:
     return round(at.timestamp() * 1000) if at is not None else 0
-
-
-def _date_ms(header: str) -> int:
-    try:
-        return round(parsedate_to_datetime(header).timestamp() * 1000)
-    except ValueError:
-        return time.time_ns() // 1_000_000
