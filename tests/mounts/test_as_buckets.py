@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.mounts.mounted import PREFIX, Mounted, Site, noise, status_of, upload
+from tests.mounts.remote import Remote
 
 from zerohop.model import WritePolicy
 
@@ -111,7 +112,7 @@ def test_a_failed_write_leaves_nothing_at_the_origin(mounted: Mounted) -> None:
 
 
 @pytest.mark.parametrize("policy", [WritePolicy.ASYNC_THROUGH, WritePolicy.MUST_CACHE])
-def test_tags_of_what_the_origin_does_not_have_yet(mount: Mount, remote: Any, policy: WritePolicy) -> None:
+def test_tags_of_what_the_origin_does_not_have_yet(mount: Mount, remote: Remote, policy: WritePolicy) -> None:
     mounted = mount(write_policy=policy)
     mounted.place("file", b"older", Tagging="a=b")
     file: Any = {"Bucket": mounted.name, "Key": "file"}
@@ -159,3 +160,28 @@ def test_etags_of_uploads_are_listed_as_they_were_told(mount: Mount, site: Site,
             assert listed == {"small": small, "large": large, "parts": parts}
             looked = {key: site.s3.head_object(Bucket=name, Key=key)["ETag"] for key in listed}
             assert looked == listed
+
+
+def test_checksums_that_the_origin_does_not_know(mounted: Mounted, remote: Remote) -> None:
+    """It gets the same bytes without, and no further one of that kind. Bytes that it finds wrong are not sent again."""
+
+    def put(key: str) -> Any:
+        return mounted.s3.put_object(Bucket=mounted.name, Key=key, Body=b"x", ChecksumAlgorithm="SHA256")
+
+    told = put("first")["ChecksumSHA256"]
+    remote.do(remote.proxy.only, "PUT")
+    damaged = b"<Error><Code>BadDigest</Code><Message>other bytes</Message></Error>"
+    remote.do(remote.proxy.throttle, 1, b"400 Bad Request", damaged)
+    remote.forget()
+    assert refused(put, key="second")[0] == 400
+    assert len(remote.exchanges("second", "PUT")) == 1
+    unknown = b"<Error><Code>InvalidArgument</Code><Message>unsupported header</Message></Error>"
+    remote.do(remote.proxy.throttle, 1, b"400 Bad Request", unknown)
+    remote.forget()
+    put("second")
+    assert len(remote.exchanges("second", "PUT")) == 2
+    found = mounted.s3.head_object(Bucket=mounted.name, Key="second", ChecksumMode="ENABLED")
+    assert found["ChecksumSHA256"] == told
+    remote.do(remote.proxy.throttle, 1, b"400 Bad Request", unknown)
+    assert refused(put, key="third")[0] == 400  # there was none to leave out
+    assert len(remote.exchanges("third", "PUT")) == 1

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Refused = Callable[..., tuple[int, str]]
+Place = str | MountKind
 NewBucket = Callable[[], AbstractContextManager[str]]
 
 _USER = "semantics"
@@ -84,14 +85,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def place(request: pytest.FixtureRequest) -> str | MountKind:
+def place(request: pytest.FixtureRequest) -> Place:
     """Where the buckets are."""
-    found: str | MountKind = request.param
+    found: Place = request.param
     return found
 
 
 @pytest.fixture(scope="session")
-def cluster(request: pytest.FixtureRequest, place: str | MountKind) -> Iterator[Cluster | RealCluster]:
+def cluster(request: pytest.FixtureRequest, place: Place) -> Iterator[Cluster | RealCluster]:
     """In place of the shared one."""
     if place != "several-workers":
         yield request.getfixturevalue("cluster")
@@ -115,7 +116,7 @@ def origins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
 @pytest.fixture(scope="session")
 def new_bucket(
     s3: S3Client,
-    place: str | MountKind,
+    place: Place,
     cluster: Cluster | RealCluster,
     origins: Callable[[str], Origin],
 ) -> NewBucket:
