@@ -185,3 +185,14 @@ def test_checksums_that_the_origin_does_not_know(mounted: Mounted, remote: Remot
     remote.do(remote.proxy.throttle, 1, b"400 Bad Request", unknown)
     assert refused(put, key="third")[0] == 400  # there was none to leave out
     assert len(remote.exchanges("third", "PUT")) == 1
+
+
+def test_tags_of_an_origin_that_knows_none(mounted: Mounted, remote: Remote) -> None:
+    mounted.place("file", b"x")
+    assert mounted.read("file") == b"x"
+    file: Any = {"Bucket": mounted.name, "Key": "file"}
+    unknown = b"<Error><Code>NotImplemented</Code><Message>no tags here</Message></Error>"
+    remote.do(remote.proxy.throttle, 2, b"501 Not Implemented", unknown)
+    assert mounted.s3.get_object_tagging(**file)["TagSet"] == []
+    tags: Any = {"TagSet": [{"Key": "a", "Value": "b"}]}
+    assert refused(mounted.s3.put_object_tagging, **file, Tagging=tags) == (501, "NotImplemented")
