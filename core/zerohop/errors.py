@@ -168,6 +168,12 @@ class PartTooSmall(ZerohopError):
     code = "PartTooSmall"
 
 
+class KeyTooLong(ZerohopError):
+    """The origin of a mount cannot hold the key: it has the mount's prefix before it there."""
+
+    code = "KeyTooLong"
+
+
 class PreconditionFailed(ZerohopError):
     """A condition of the request does not hold. `details["condition"]` names the header."""
 

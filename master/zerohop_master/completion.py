@@ -118,7 +118,7 @@ async def _freeze(namespace: Namespace, request: CompleteUpload, digest: bytes) 
             bucket.mount_id
         ):  # what stands in its way at the origin may be there only since the upload was created
             mount = await check_writable(transaction, bucket)
-            refuse_unchecked(bucket, mount, is_checked=request.is_checked)
+            refuse_unchecked(bucket, mount, request.key, is_checked=request.is_checked)
         current = await transaction.get_one(keys.object_row(bucket.bucket_id, request.key))
         check_expected(current, request.expected_version)
         frozen = msgspec.structs.replace(upload, state="completing", digest=digest)

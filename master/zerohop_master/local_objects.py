@@ -31,6 +31,7 @@ _WRITERS_TURN_MS = 60_000
 """Who writes through brings the object to the origin himself; after this time the queue does, for he may have died."""
 
 _HOLDS_ANY_KEY = "s3://"
+_MAX_KEY_BYTES = 1024
 
 
 async def mount_row(reads: Reads, mount_id: bytes) -> MountRow:
@@ -88,14 +89,19 @@ def origin_needed(
     )
 
 
-def refuse_unchecked(bucket: BucketRecord, mount: MountInfo, *, is_checked: bool) -> None:
+def refuse_unchecked(bucket: BucketRecord, mount: MountInfo, key: str, *, is_checked: bool) -> None:
     """For what the origin is to get later. Raises OriginNeeded unless it is known that it can hold it."""
-    if not is_checked and not mount.uri.startswith(_HOLDS_ANY_KEY):
+    if not is_checked and not _can_hold(mount.uri, key):
         raise OriginNeeded(
             f"bucket {bucket.name!r} is mounted: ask the owner of the key whether its origin can hold it",
             mount=bucket.mount_id.hex(),
             unchecked="yes",
         )
+
+
+def _can_hold(uri: str, key: str) -> bool:
+    """Whether nobody has to ask. The URI of an S3 store is longer than the prefix that keys have there."""
+    return uri.startswith(_HOLDS_ANY_KEY) and len(uri.encode()) + len(key.encode()) <= _MAX_KEY_BYTES
 
 
 def refuse_mounted(bucket: BucketRecord) -> None:
@@ -133,7 +139,7 @@ async def note_local(
     if writes_through and not to_be_persisted:
         raise origin_needed(bucket, write_policy=policy.value)
     if not to_be_persisted:  # else its upload was checked
-        refuse_unchecked(bucket, mount, is_checked=is_checked)
+        refuse_unchecked(bucket, mount, record.key, is_checked=is_checked)
     noted = LocalObject(
         queued=policy is not WritePolicy.MUST_CACHE,
         since_ms=namespace.now_ms(),

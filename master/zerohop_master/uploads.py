@@ -54,7 +54,7 @@ async def create_upload(namespace: Namespace, request: CreateUpload) -> UploadRe
         bucket = await namespace.bucket(transaction, request.caller, request.bucket)
         if bucket.mount_id:
             mount = await check_writable(transaction, bucket)
-            refuse_unchecked(bucket, mount, is_checked=request.is_checked)
+            refuse_unchecked(bucket, mount, request.template.key, is_checked=request.is_checked)
         upload_id = namespace.new_id()
         upload = UploadRecord(
             upload_id=upload_id.hex(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zerohop.errors import NotSupported
 from zerohop.rpc.master_api import ObjectResult, SetTags
 from zerohop_proxy.answer import Answer, Headers
 from zerohop_proxy.body_in import read_document
@@ -18,8 +19,16 @@ async def get_object_tagging(request: S3Request) -> Answer:
     found = await lookup(request, with_data=False)
     tags = found.record.tags
     if found.record.origin is not None:
-        tags = await request.cluster.mounts.tags(request.caller, found.mount_id, request.bucket, request.key)
+        tags = await _of_origin(request, found)
     return Answer.xml(tagging(tags), _version(found))
+
+
+async def _of_origin(request: S3Request, found: ObjectResult) -> dict[str, str]:
+    """None where the origin knows no tags."""
+    try:
+        return await request.cluster.mounts.tags(request.caller, found.mount_id, request.bucket, request.key)
+    except NotSupported:
+        return {}
 
 
 async def put_object_tagging(request: S3Request) -> Answer:

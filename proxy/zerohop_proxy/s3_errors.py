@@ -77,6 +77,7 @@ _CODES: dict[type[domain.ZerohopError], str] = {
     domain.InvalidPart: "InvalidPart",
     domain.InvalidPartOrder: "InvalidPartOrder",
     domain.PartTooSmall: "EntityTooSmall",
+    domain.KeyTooLong: "KeyTooLongError",
     domain.PreconditionFailed: "PreconditionFailed",
     domain.NotModified: "NotModified",
     domain.NeedsBytes: "InternalError",  # the copy handlers act on it; it reaching a client is a defect

@@ -26,6 +26,7 @@ from zerohop.rpc.master_api import (
     ListLocal,
     ListUsers,
     MountResult,
+    RemoveMount,
     SyncMount,
 )
 from zerohop.rpc.message import Request
@@ -52,9 +53,9 @@ def noise(size_bytes: int) -> bytes:
 class Site:
     """A cluster that mounts things."""
 
-    def __init__(self, cluster: Cluster | RealCluster) -> None:
+    def __init__(self, cluster: Cluster | RealCluster, user: str = _USER) -> None:
         self.cluster = cluster
-        self.user = cluster.user(_USER)
+        self.user = cluster.user(user)
         self.s3 = self.client(in_turns=True)
 
     @property
@@ -111,17 +112,18 @@ class Site:
         *,
         options: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,
+        bucket: str = "",
         **changes: Any,
     ) -> MountInfo:
-        """Mounts it for the user of the client."""
+        """Mounts it for the user of the client, as a bucket of a new name unless one is given."""
         users = self.ask(ListUsers(caller=ADMIN)).users
-        (owner,) = (user.canonical_id for user in users if user.name == _USER)
+        (owner,) = (user.canonical_id for user in users if user.name == self.user.name)
         settings: dict[str, Any] = {"block_size_bytes": BLOCK_BYTES, **changes}
         if "write_policy" in settings:
             settings["write_policy"] = WritePolicy(settings["write_policy"])
         info = MountInfo(
             mount_id=b"",
-            bucket=f"mounted-{next(_numbers)}",
+            bucket=bucket or f"mounted-{next(_numbers)}",
             uri=uri,
             options=dict(options or {}),
             owner=owner,
@@ -130,6 +132,11 @@ class Site:
         request = AddMount(caller=ADMIN, mount=info, secrets=dict(secrets or {}), mutation=new_mutation_id())
         result: MountResult = self.ask(request)
         return result.mount
+
+    def unmount(self, bucket: str) -> None:
+        """Also what its origin does not have."""
+        removal = RemoveMount(caller=ADMIN, bucket=bucket, discard_local=True, mutation=new_mutation_id())
+        self.ask(removal)
 
     def mount_remote(self, remote: Remote, **changes: Any) -> Mounted:
         """A new bucket of the remote, below a prefix."""

@@ -354,11 +354,20 @@ async def test_listings_say_what_objects_are(origin: OriginStore) -> None:
 async def test_a_page_begins_beyond_a_name(origin: OriginStore, place: Place) -> None:
     keys = _storable(place)
     await asyncio.gather(*(put(origin, key, b"") for key in keys))
-    beyond = ("", "a", "a/", "a/b", "a-", "b", "b/", "b/x/1", "zz", "\u00e4")
+    beyond = ("", "a", "a/", "a/b", "a-", "b", "b/", "b/x/1", "b/zz", "zz", "\u00e4")
     for delimiter, after in product(("", "/"), beyond):
         page = await origin.list("", delimiter, after, 1000)
         found = sorted([*(one.key for one in page.objects), *page.prefixes])
-        assert found == [name for name in _expected(keys, "", delimiter) if name > after], after
+        expected = [name for name in _expected(keys, "", delimiter) if name > after]
+        group = after[: after.find("/") + 1] if delimiter else ""
+        # moto passes over a group in the middle of which a page begins, others show what is left of it.
+        if (
+            group != after
+            and place.kind != "s3"
+            and any(key > after and key.startswith(group) for key in keys)
+        ):
+            expected = sorted({group, *expected} - {""})
+        assert found == expected, (delimiter, after)
 
 
 async def test_many_at_once(origin: OriginStore) -> None:

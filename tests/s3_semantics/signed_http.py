@@ -93,7 +93,17 @@ class SignedHttp:
     def _signed(self, method: str, target: str, headers: dict[str, str], body: bytes) -> dict[str, str]:
         assert self.user is not None
         request: Any = AWSRequest(method, f"http://{self._authority}{target}", data=body, headers=headers)
-        S3SigV4Auth(Credentials(self.user.access_key, self.user.secret_key), "s3", "us-east-1").add_auth(
-            request
-        )
+        signer = _Signer(Credentials(self.user.access_key, self.user.secret_key), "s3", "us-east-1")
+        signer.told = headers.get("x-amz-content-sha256", "")
+        signer.add_auth(request)
         return dict(request.headers.items())
+
+
+class _Signer(S3SigV4Auth):
+    """Signs for the hash of the body that the request tells of, right or wrong."""
+
+    told = ""
+
+    def payload(self, request: Any) -> str:
+        told: str = self.told or super().payload(request)
+        return told

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import pytest
+from tests.s3_semantics.conftest import NewBucket
 from tests.s3_semantics.signed_http import Reply, SignedHttp
 
 if TYPE_CHECKING:
@@ -16,13 +18,12 @@ VERSIONS = {"v1": "", "v2": "list-type=2&", "versions": "versions&"}
 
 
 @pytest.fixture(scope="module")
-def path(s3: S3Client) -> str:
+def path(s3: S3Client, new_bucket: NewBucket) -> Iterator[str]:
     """Path of a bucket that holds KEYS."""
-    name = "semantics-listings"
-    s3.create_bucket(Bucket=name)
-    for key in KEYS:
-        s3.put_object(Bucket=name, Key=key, Body=b"x")
-    return f"/{name}"
+    with new_bucket() as name:
+        for key in KEYS:
+            s3.put_object(Bucket=name, Key=key, Body=b"x")
+        yield f"/{name}"
 
 
 def keys(reply: Reply) -> list[str]:

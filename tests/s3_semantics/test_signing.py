@@ -6,12 +6,14 @@ import datetime
 import hashlib
 import hmac
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
 import pytest
 from botocore.config import Config
+from tests.s3_semantics.conftest import NewBucket
 from tests.s3_semantics.signed_http import Reply, SignedHttp
 from tests.support.cluster import Cluster, User
 from tests.support.real_cluster import RealCluster
@@ -28,10 +30,10 @@ def user(cluster: Cluster | RealCluster) -> User:
 
 
 @pytest.fixture(scope="module")
-def path(s3: S3Client) -> str:
-    s3.create_bucket(Bucket="semantics-signing")
-    s3.put_object(Bucket="semantics-signing", Key="k", Body=BODY)
-    return "/semantics-signing/k"
+def path(s3: S3Client, new_bucket: NewBucket) -> Iterator[str]:
+    with new_bucket() as name:
+        s3.put_object(Bucket=name, Key="k", Body=BODY)
+        yield f"/{name}/k"
 
 
 class Signer:
@@ -163,8 +165,9 @@ def test_malformed_headers(signer: Signer, authorization: str, code: str) -> Non
 class Presigned:
     """URLs as boto3 makes them, sent by hand."""
 
-    def __init__(self, cluster: Cluster | RealCluster, user: User, version: str) -> None:
+    def __init__(self, cluster: Cluster | RealCluster, user: User, path: str, version: str) -> None:
         self._send = SignedHttp(cluster, None)
+        _, self._bucket, self._key = path.split("/")
         self._client = boto3.client(
             "s3",
             endpoint_url=cluster.endpoint,
@@ -176,7 +179,7 @@ class Presigned:
 
     def url(self, operation: str = "get_object", **parameters: str) -> str:
         url: str = self._client.generate_presigned_url(
-            operation, Params={"Bucket": "semantics-signing", "Key": "k", **parameters}
+            operation, Params={"Bucket": self._bucket, "Key": self._key, **parameters}
         )
         return url
 
@@ -190,7 +193,7 @@ class Presigned:
 def presigned(
     cluster: Cluster | RealCluster, user: User, path: str, request: pytest.FixtureRequest
 ) -> Presigned:
-    return Presigned(cluster, user, request.param)
+    return Presigned(cluster, user, path, request.param)
 
 
 def test_presigned_urls(presigned: Presigned) -> None:
@@ -234,13 +237,13 @@ def test_presigned_urls_that_were_changed(
     status: int,
     code: str,
 ) -> None:
-    presigned = Presigned(cluster, user, "s3v4")
+    presigned = Presigned(cluster, user, path, "s3v4")
     reply = presigned.send(re.sub(pattern, replacement, presigned.url()))
     assert (reply.status, reply.code) == (status, code)
 
 
 def test_expired(cluster: Cluster | RealCluster, user: User, path: str) -> None:
-    old = Presigned(cluster, user, "s3")
+    old = Presigned(cluster, user, path, "s3")
     reply = old.send(re.sub(r"Expires=\d+", "Expires=100", old.url()))
     assert [reply.text(name) for name in ("Code", "Message", "Expires")] == [
         "AccessDenied",
@@ -252,7 +255,7 @@ def test_expired(cluster: Cluster | RealCluster, user: User, path: str) -> None:
 def test_headers_that_a_presigned_url_does_not_sign(
     cluster: Cluster | RealCluster, user: User, path: str
 ) -> None:
-    presigned = Presigned(cluster, user, "s3v4")
+    presigned = Presigned(cluster, user, path, "s3v4")
     reply = presigned.send(presigned.url("put_object"), "PUT", BODY, x_amz_meta_a="1")
     assert (reply.status, reply.code, reply.text("HeadersNotSigned")) == (403, "AccessDenied", "x-amz-meta-a")
 

@@ -72,6 +72,7 @@ EXIT_CODES: dict[type[ZerohopError], ExitCode] = {
     errors.InvalidPart: ExitCode.FAILED,
     errors.InvalidPartOrder: ExitCode.FAILED,
     errors.PartTooSmall: ExitCode.FAILED,
+    errors.KeyTooLong: ExitCode.FAILED,
     errors.PreconditionFailed: ExitCode.CONFLICT,
     errors.NotModified: ExitCode.CONFLICT,
     errors.NeedsBytes: ExitCode.FAILED,

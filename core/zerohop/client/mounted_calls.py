@@ -12,20 +12,22 @@ import msgspec
 from zerohop.client.mounts import MountedObjects, WhatIsRead
 from zerohop.errors import (
     Conflict,
-    InvalidRequest,
     NeedsBytes,
     OperationConflict,
     OriginNeeded,
     OutcomeUnknown,
     TransportError,
+    VersionNotFound,
     ZerohopError,
 )
-from zerohop.model import Caller, ObjectRecord, WritePolicy
+from zerohop.model import NULL_VERSION, Caller, ObjectRecord, WritePolicy
 from zerohop.rpc.master_api import (
     CompleteUpload,
     CopyObject,
     CreateUpload,
     DeleteObjects,
+    DeleteOutcome,
+    DeleteResult,
     GetMounted,
     ListObjects,
     ListObjectVersions,
@@ -91,6 +93,7 @@ class MountedCalls:
         raise needed
 
     async def _lookup(self, request: LookupObject, mount_id: bytes, needed: OriginNeeded) -> ObjectResult:
+        _check_version(request.key, request.version_id)
         wanted = WhatIsRead(request.read_offset, request.read_bytes)
         for _ in range(_MAX_TRIES):
             try:
@@ -146,12 +149,23 @@ class MountedCalls:
             owner=page.owner,
         )
 
-    async def _delete(self, request: DeleteObjects, mount_id: bytes) -> Any:
-        etags = [
-            await self._etag(mount_id, target.key, target.expected_version) for target in request.targets
-        ]
-        return await self._mounts.delete(
-            request.caller, mount_id, request.bucket, request.targets, etags if any(etags) else ()
+    async def _delete(self, request: DeleteObjects, mount_id: bytes) -> DeleteResult:
+        """A version that is not there is deleted already."""
+        targets = [target for target in request.targets if _is_current(target.version_id)]
+        etags = [await self._etag(mount_id, target.key, target.expected_version) for target in targets]
+        done = DeleteResult(outcomes=())
+        if targets:
+            done = await self._mounts.delete(
+                request.caller, mount_id, request.bucket, targets, etags if any(etags) else ()
+            )
+        told = iter(done.outcomes)
+        return DeleteResult(
+            outcomes=tuple(
+                next(told)
+                if _is_current(target.version_id)
+                else DeleteOutcome(key=target.key, version_id=target.version_id)
+                for target in request.targets
+            )
         )
 
     async def _etag(self, mount_id: bytes, key: str, expected_version: int | None) -> str:
@@ -235,14 +249,53 @@ class MountedCalls:
             raise OutcomeUnknown(
                 f"the object is stored, and its origin does not have it yet: {error.message}"
             ) from error
-        # The caller is told of what it has written, also when somebody has replaced it since.
-        return msgspec.structs.replace(put, row_version=done.row_version, persist_now=False)
+        # The caller is told of what it has written, also when somebody has replaced it since; with the origin's time.
+        record = put.record
+        if done.record.origin is not None and done.record.etag == record.etag:
+            record = msgspec.structs.replace(record, modified_ms=done.record.modified_ms)
+        return msgspec.structs.replace(put, record=record, row_version=done.row_version, persist_now=False)
 
     async def _set_tags(self, request: SetTags, mount_id: bytes, needed: OriginNeeded) -> ObjectResult:
-        if request.version_id not in ("", "null"):
-            raise InvalidRequest("a mounted object has one version")
-        found = await self._lookup(
-            LookupObject(caller=request.caller, bucket=request.bucket, key=request.key), mount_id, needed
+        """At the origin, or with the object that it does not have yet."""
+        looked_up = LookupObject(
+            caller=request.caller, bucket=request.bucket, key=request.key, version_id=request.version_id
         )
-        await self._mounts.set_tags(request.caller, mount_id, request.bucket, request.key, request.tags)
-        return found
+        for _ in range(_MAX_TRIES):
+            try:
+                if needed.details.get("unchecked"):
+                    return await self._tag_local(request, mount_id)
+                found = await self._lookup(looked_up, mount_id, needed)
+                if found.record.origin is None:
+                    return cast("ObjectResult", await self._ask(request, timeout_s=_PUT_TIMEOUT_S))
+                await self._mounts.set_tags(
+                    request.caller, mount_id, request.bucket, request.key, request.tags
+                )
+            except Conflict:  # a local write came in between
+                continue
+            except OriginNeeded as again:
+                needed = again
+            else:
+                return found
+        raise OperationConflict(f"object {request.key!r} changes all the time")
+
+    async def _tag_local(self, request: SetTags, mount_id: bytes) -> ObjectResult:
+        """Once the origin could hold them."""
+        found: ObjectResult = await self._ask(
+            LookupObject(caller=request.caller, bucket=request.bucket, key=request.key),
+            timeout_s=_PUT_TIMEOUT_S,
+        )
+        tagged = msgspec.structs.replace(found.record, tags=request.tags)
+        await self._mounts.check_write(request.caller, mount_id, request.bucket, tagged)
+        checked = msgspec.structs.replace(request, is_checked=True)
+        return cast("ObjectResult", await self._ask(checked, timeout_s=_PUT_TIMEOUT_S))
+
+
+def _is_current(version_id: str) -> bool:
+    """Whether it names the one version that a mounted object has."""
+    return version_id in ("", NULL_VERSION)
+
+
+def _check_version(key: str, version_id: str) -> None:
+    """Raises VersionNotFound."""
+    if not _is_current(version_id):
+        raise VersionNotFound(f"object {key!r} has no version {version_id!r}", key=key)

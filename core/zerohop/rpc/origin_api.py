@@ -242,7 +242,7 @@ class ReadMountedTags(Request[MountedTags], tag="read_mounted_tags", kw_only=Tru
 
 
 class WriteMountedTags(Request[Empty], tag="write_mounted_tags", kw_only=True):
-    """Replaces them. Raises KeyNotFound, NotSupported."""
+    """Replaces them. Raises KeyNotFound, NotSupported; Conflict where a local write hides the object."""
 
     caller: Caller
     mount_id: bytes

@@ -12,8 +12,6 @@ from contextlib import aclosing
 from time import monotonic
 from typing import NamedTuple
 
-import msgspec
-
 from zerohop.errors import (
     BodyTooShort,
     Conflict,
@@ -40,6 +38,7 @@ from zerohop_worker.mounts.local_bytes import MAX_PART_BYTES
 from zerohop_worker.mounts.owner import Known, Owner
 from zerohop_worker.mounts.records import (
     attributes_of,
+    copied_record,
     is_same,
     validator_of_record,
     written_record,
@@ -242,13 +241,8 @@ class Changes:
                 attributes_of(request.record),
                 condition,
             )
-            record = written_record(
-                msgspec.structs.replace(
-                    request.record, size_bytes=written.validator.size_bytes, etag=written.client_etag
-                ),
-                written,
-                self._owner.new_content(mount.info),
-            )
+            copied = copied_record(request.record, source, written)
+            record = written_record(copied, written, self._owner.new_content(mount.info))
             return await self._settle(mount.info, record, known, asked_s)
 
     async def persist(self, request: PersistMounted) -> ObjectResult:

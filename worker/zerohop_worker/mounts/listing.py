@@ -6,9 +6,10 @@ from collections import OrderedDict
 from time import monotonic
 from typing import NamedTuple
 
-from zerohop.rpc.master_api import ListEntry, ListLocal, LocalPage, ObjectPage
+from zerohop.rpc.master_api import GetMounted, ListEntry, ListLocal, LocalPage, ObjectPage
 from zerohop.rpc.origin_api import ListMounted
 from zerohop_worker.mounts.owner import Owner
+from zerohop_worker.mounts.records import listed_as
 from zerohop_worker.mounts.registry import OpenMount
 from zerohop_worker.origins.interface import OriginObject, OriginPage
 
@@ -74,12 +75,25 @@ class MountedListing:
             return kept.page
         asked_s = monotonic()
         page = await mount.store.list(request.prefix, request.delimiter, after, limit)
+        if generation:  # else nothing was ever written here
+            page = await self._as_written(request.mount_id, page)
         if ttl_s != 0:
             self._pages[name] = _Kept(page, generation, asked_s)
             self._pages.move_to_end(name)
             if len(self._pages) > _MAX_PAGES:
                 self._pages.popitem(last=False)
         return page
+
+    async def _as_written(self, mount_id: bytes, page: OriginPage) -> OriginPage:
+        """What was written here is listed as its writer was told. Where the origin gives it the MD5 of its bytes for an
+        ETag that is so by itself; a page whose entries have others costs one more read of as many rows.
+        """
+        asked = tuple(one.key for one in page.objects if "-" in one.client_etag)
+        if not asked:
+            return page
+        rows = await self._owner.call(GetMounted(mount_id=mount_id, keys=asked))
+        records = dict(zip(asked, rows.records, strict=True))
+        return page._replace(objects=tuple(listed_as(records.get(one.key), one) for one in page.objects))
 
 
 def _exclusive(name: str) -> str:
@@ -156,4 +170,6 @@ def _entry(found: OriginObject) -> ListEntry:
         modified_ms=found.validator.modified_ms,
         storage_class=found.attributes.storage_class or "STANDARD",
         version_id="null",
+        checksum_algorithms=tuple(found.checksums),
+        checksum_type=found.checksum_type,
     )

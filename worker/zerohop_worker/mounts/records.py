@@ -12,7 +12,9 @@ from zerohop_worker.origins.interface import Attributes, OriginObject, Validator
 
 __all__ = [
     "attributes_of",
+    "copied_record",
     "is_same",
+    "listed_as",
     "record_of",
     "refreshed_record",
     "target_of",
@@ -52,9 +54,9 @@ def refreshed_record(record: ObjectRecord, found: OriginObject) -> ObjectRecord:
         headers=dict(found.attributes.headers),
         metadata=dict(found.attributes.metadata),
         checksums=record.checksums or dict(found.checksums),
-        checksum_type=record.checksum_type or found.checksum_type,
+        checksum_type=record.checksum_type if record.checksums else found.checksum_type,
         storage_class=found.attributes.storage_class or "STANDARD",
-        part_count=found.part_count,
+        part_count=_part_count(record.etag, found),
         origin=origin,
     )
 
@@ -64,19 +66,36 @@ def written_record(record: ObjectRecord, written: OriginObject, content: bytes) 
 
     The ETag is the writer's: clients that have uploaded bytes compare it with the MD5 of those.
     """
+    etag = record.etag or written.client_etag
     return ObjectRecord(
         key=record.key,
         size_bytes=record.size_bytes,
-        etag=record.etag or written.client_etag,
+        etag=etag,
         modified_ms=written.validator.modified_ms,
         headers=record.headers,
         metadata=record.metadata,
-        checksums=record.checksums,
-        checksum_type=record.checksum_type,
+        checksums=record.checksums or dict(written.checksums),
+        checksum_type=record.checksum_type if record.checksums else written.checksum_type,
         storage_class=written.attributes.storage_class or record.storage_class,
         segments=_segments(content, record.size_bytes),
-        part_count=written.part_count,
+        part_count=_part_count(etag, written),
         origin=_origin(written),
+    )
+
+
+def copied_record(record: ObjectRecord, source: ObjectRecord, written: OriginObject) -> ObjectRecord:
+    """What is to be kept of a copy that the origin has made of `source`: the same bytes, so the same MD5 and checksums,
+    whatever ETag the origin gives them.
+    """
+    checksums, checksum_type = written.checksums, written.checksum_type
+    if not checksums:
+        checksums, checksum_type = source.checksums, source.checksum_type
+    return msgspec.structs.replace(
+        record,
+        size_bytes=written.validator.size_bytes,
+        etag=written.client_etag if "-" in source.etag else source.etag,
+        checksums=dict(checksums),
+        checksum_type=checksum_type,
     )
 
 
@@ -87,6 +106,11 @@ def new_content(mount: MountInfo, block_size_bytes: int) -> bytes:
 
 def _segments(content: bytes, size_bytes: int) -> tuple[Segment, ...]:
     return (Segment(content, size_bytes),) if size_bytes else ()
+
+
+def _part_count(etag: str, found: OriginObject) -> int:
+    """What its writer put in one piece has no parts, also where it went to the origin in several."""
+    return found.part_count if "-" in etag else 0
 
 
 def _origin(found: OriginObject) -> Origin:
@@ -112,6 +136,18 @@ def is_same(record: ObjectRecord, found: OriginObject) -> bool:
     return known == now if not known.etag or not now.etag else known.etag == now.etag
 
 
+def listed_as(record: ObjectRecord | None, found: OriginObject) -> OriginObject:
+    """The entry of a listing with what is known of the same object, where it is the same."""
+    if record is None or record.origin is None or not is_same(record, found):
+        return found
+    return found._replace(
+        client_etag=record.etag,
+        validator=found.validator._replace(modified_ms=record.modified_ms),
+        checksums=record.checksums,
+        checksum_type=record.checksum_type,
+    )
+
+
 def target_of(mount: MountInfo, record: ObjectRecord) -> Target:
     """What is read when the record is; it must have bytes."""
     assert record.origin is not None
@@ -126,4 +162,6 @@ def attributes_of(record: ObjectRecord) -> Attributes:
         metadata=record.metadata,
         storage_class="" if record.storage_class == "STANDARD" else record.storage_class,
         tags=record.tags,
+        checksums=record.checksums,
+        checksum_type=record.checksum_type,
     )

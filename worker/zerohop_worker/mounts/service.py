@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from zerohop.client.worker_links import WorkerLinks
-from zerohop.errors import AccessDenied, OriginRefused, UnderStoreFailed
+from zerohop.errors import AccessDenied, Conflict, OriginRefused, UnderStoreFailed
 from zerohop.model import mount_of
 from zerohop.rpc.call import Call
 from zerohop.rpc.master_api import Empty, GetMount, MountSecrets, ObjectPage
@@ -147,7 +147,10 @@ class Mounts:
         if mount.info.read_only:
             raise AccessDenied(f"bucket {request.bucket!r} is mounted read-only", bucket=request.bucket)
         async with self.owner.locks.holding((request.mount_id, request.key)):
-            await self.owner.begin(request.mount_id, request.key)  # how many there are is part of the record
+            # How many there are is part of the record.
+            (known,) = await self.owner.begin(request.mount_id, request.key)
+            if known.record is not None and known.record.origin is None:
+                raise Conflict("a local write hides what the origin has: it gets the tags")
             await mount.store.set_tags(request.key, request.tags)
         return Empty()
 

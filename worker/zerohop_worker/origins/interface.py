@@ -36,17 +36,21 @@ class Validator(NamedTuple):
 
 class Attributes(NamedTuple):
     """What is stored with an object: standard headers and user metadata by lower-case name (the latter without
-    `x-amz-meta-`), storage class ("" for the store's default), tags.
+    `x-amz-meta-`), storage class ("" for the store's default), tags; and for a write whose bytes are known, the
+    checksums that its writer gave, as in ObjectRecord, for a store that keeps any.
     """
 
     headers: Mapping[str, str]
     metadata: Mapping[str, str]
     storage_class: str = ""
     tags: Mapping[str, str] = {}
+    checksums: Mapping[str, str] = {}
+    checksum_type: str = ""
 
 
 class OriginObject(NamedTuple):
-    """An object at the origin. ETags without quotes, times in ms since the epoch. Listings leave `attributes` empty.
+    """An object at the origin. ETags without quotes, times in ms since the epoch. Listings leave `attributes` empty,
+    and the values of `checksums`.
 
     `client_etag` is what S3 clients get to see: that of an S3 origin, else something stable for as long as the
     object does not change, in the form of S3's (32 hex digits, with "-1" behind them where they are no MD5).
@@ -184,8 +188,8 @@ class OriginStore(Protocol):
         """
 
     async def check_write(self, key: str, attributes: Attributes) -> None:
-        """Raises InvalidRequest for a key that the store cannot hold as things are, and NotSupported for attributes,
-        as a write of bytes would.
+        """Raises InvalidRequest or KeyTooLong for a key that the store cannot hold as things are, and NotSupported for
+        attributes, as a write of bytes would.
         """
 
     async def put(

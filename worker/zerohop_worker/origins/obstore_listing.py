@@ -67,6 +67,9 @@ class ObstoreLister:
     async def _names(self, prefix: str, delimiter: str, after: str) -> AsyncIterator[Name]:
         if delimiter == "/":
             names = await self._level(prefix)
+            middle = group_of(after, prefix, delimiter)
+            if middle and middle != after and middle in names and await self._has_more(middle, after):
+                yield middle
             for name in names[bisect_right(names, after, key=_text) :]:
                 yield name
             return
@@ -75,9 +78,15 @@ class ObstoreLister:
             here = group_of(one.key, prefix, delimiter)
             if not here:
                 yield one
-            elif here != group and here > after:
+            elif here != group and here != after:  # one that is named as the start is passed over, whole
                 group = here
                 yield here
+
+    async def _has_more(self, group: str, after: str) -> bool:
+        """Whether something of a group lies beyond the key in the middle of it that a page begins at."""
+        async for _ in self._objects(group, after):
+            return True
+        return False
 
     async def _objects(self, prefix: str, after: str) -> AsyncIterator[OriginObject]:
         """Objects beyond `after` whose keys begin with `prefix`."""

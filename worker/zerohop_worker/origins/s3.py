@@ -7,12 +7,14 @@ with what was expected once more, since not every proxy on the way keeps conditi
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zerohop.errors import (
     InvalidRequest,
     KeyNotFound,
+    KeyTooLong,
     NotSupported,
     OriginChanged,
     PreconditionFailed,
@@ -36,6 +38,7 @@ from zerohop_worker.origins.s3_listing import list_objects, list_page
 from zerohop_worker.origins.s3_objects import (
     attribute_headers,
     attribute_params,
+    checksum_headers,
     condition_params,
     content_md5,
     matches,
@@ -47,9 +50,12 @@ from zerohop_worker.origins.s3_reads import ObjectAnswer
 from zerohop_worker.origins.s3_refusals import Refusal, refusal_error
 from zerohop_worker.origins.s3_requests import Repeat, S3Requests
 from zerohop_worker.origins.s3_staging import S3Staged
+from zerohop_worker.origins.s3_times import dated
 
 __all__ = ["S3Origin"]
 
+_MAX_KEY_BYTES = 1024
+_OTHER_BYTES = ("BadDigest", "XAmzContentChecksumMismatch")
 _NO_KEY = ("NoSuchKey", "404", "NoSuchVersion")
 
 
@@ -65,6 +71,7 @@ class S3Origin:
         self.requests = S3Requests(settings)
         self._prefix = settings.prefix
         self._read_only = read_only
+        self._unknown_checksums: set[str] = set()  # headers that it refuses, and takes the same bytes without
 
     def full_key(self, key: str) -> str:
         """The key at the store."""
@@ -72,9 +79,16 @@ class S3Origin:
 
     def failed(self, refusal: Refusal, verb: str, key: str) -> ZerohopError:
         """The domain error for an answer about one object."""
-        if refusal.code in _NO_KEY:
+        if refusal.code in _NO_KEY or self._is_too_long(key):
             return KeyNotFound(f"the origin has no object {key}")
         return refusal_error(refusal, self.what(verb, key))
+
+    def _is_too_long(self, key: str) -> bool:
+        return len(self.full_key(key).encode()) > _MAX_KEY_BYTES
+
+    def _check_key(self, key: str) -> None:
+        if self._is_too_long(key):
+            raise KeyTooLong(f"with the mount's prefix the key has more than {_MAX_KEY_BYTES} bytes", key=key)
 
     def what(self, verb: str, key: str) -> str:
         """Completes "cannot ..."."""
@@ -157,7 +171,9 @@ class S3Origin:
         return await list_page(self.requests, self._prefix, prefix, delimiter, after, limit)
 
     async def check_write(self, key: str, attributes: Attributes) -> None:
-        """See `OriginStore.check_write`: what S3 takes here it takes there."""
+        """See `OriginStore.check_write`: what S3 takes here it takes there, but for the prefix before it."""
+        del attributes
+        self._check_key(key)
 
     async def put(
         self,
@@ -167,6 +183,7 @@ class S3Origin:
         condition: WriteCondition = NO_CONDITION,
     ) -> OriginObject:
         """See `OriginStore.put`."""
+        self._check_key(key)
         data = await asyncio.to_thread(b"".join, body)
         digest = await asyncio.to_thread(content_md5, data)
         params = {
@@ -176,19 +193,36 @@ class S3Origin:
             **attribute_params(attributes),
             **condition_params(condition),
         }
+        repeat = Repeat.ALWAYS if condition == NO_CONDITION else Repeat.NOT_DONE
+        began_s = time.time()
         try:
             async with self.requests.bodies:
-                answer = await self.requests.call(
-                    "put_object",
-                    params,
-                    self.what("write", key),
-                    repeat=Repeat.ALWAYS if condition == NO_CONDITION else Repeat.NOT_DONE,
-                    headers=attribute_headers(attributes),
-                    has_body=True,
-                )
+                answer = await self._put(params, attributes, self.what("write", key), repeat)
         except Refusal as refusal:
             raise self.write_failed(refusal, key, condition) from None
-        return written_object(key, answer, len(data), attributes)
+        return await dated(self, written_object(key, answer, len(data), attributes), began_s)
+
+    async def _put(
+        self, params: Mapping[str, Any], attributes: Attributes, what: str, repeat: Repeat
+    ) -> dict[str, Any]:
+        """With the writer's checksum, unless the store does not know such a thing, or not that one."""
+        headers = attribute_headers(attributes)
+        checksums = checksum_headers(attributes)
+        if checksums and self._unknown_checksums.isdisjoint(checksums):
+            try:
+                return await self._sent(params, headers | checksums, what, repeat)
+            except Refusal as refusal:
+                if refusal.status not in (400, 501) or refusal.code in _OTHER_BYTES:
+                    raise
+            answer = await self._sent(params, headers, what, repeat)
+            self._unknown_checksums |= checksums.keys()
+            return answer
+        return await self._sent(params, headers, what, repeat)
+
+    async def _sent(
+        self, params: Mapping[str, Any], headers: Mapping[str, str], what: str, repeat: Repeat
+    ) -> dict[str, Any]:
+        return await self.requests.call("put_object", params, what, repeat, headers, has_body=True)
 
     def write_failed(self, refusal: Refusal, key: str, condition: WriteCondition) -> ZerohopError:
         """The domain error for the answer to a write."""
@@ -204,11 +238,13 @@ class S3Origin:
 
     def stage(self, key: str, attributes: Attributes) -> S3Staged:
         """See `OriginStore.stage`."""
+        self._check_key(key)
         return S3Staged(self, key, attributes)
 
     async def delete(self, keys: Sequence[str]) -> dict[str, str]:
         """See `OriginStore.delete`."""
-        return await delete_objects(self.requests, self._prefix, keys)
+        possible = [key for key in keys if not self._is_too_long(key)]
+        return await delete_objects(self.requests, self._prefix, possible)
 
     async def copy(
         self,
@@ -219,6 +255,7 @@ class S3Origin:
         condition: WriteCondition = NO_CONDITION,
     ) -> OriginObject:
         """See `OriginStore.copy`."""
+        self._check_key(key)
         return await copy_object(self, source, match, key, attributes, condition)
 
     async def tags(self, key: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ from zerohop_worker.origins.s3_objects import (
 )
 from zerohop_worker.origins.s3_refusals import Refusal
 from zerohop_worker.origins.s3_requests import Repeat
+from zerohop_worker.origins.s3_times import as_stored
 
 if TYPE_CHECKING:
     from zerohop_worker.origins.s3 import S3Origin
@@ -134,7 +135,8 @@ class _LongCopy:
                 raise
         except Refusal as refusal:
             raise await _failed(origin, refusal, self._found, self._key, self._condition) from None
-        return written_object(self._key, answer, self._found.validator.size_bytes, attributes)
+        written = written_object(self._key, answer, self._found.validator.size_bytes, attributes)
+        return await as_stored(origin, written)
 
     async def _complete(self, named: dict[str, str], what: str) -> dict[str, Any]:
         size_bytes = self._found.validator.size_bytes

@@ -26,9 +26,9 @@ _MAX_EMPTY_PAGES: Final = 100
 
 
 def start_after(prefix: str, delimiter: str, after: str) -> str:
-    """The key to start beyond, so that nothing up to the name `after` comes, and nothing of its group."""
+    """The key to start beyond, so that nothing up to the name `after` comes: nothing of a group, where it names one."""
     group = group_of(after, prefix, delimiter)
-    if not group:
+    if not group or group != after:
         return after
     room = (_KEY_BYTES - len(group.encode())) // len(_LAST.encode())
     return group + _LAST * max(1, room)

@@ -7,17 +7,18 @@ import hashlib
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from zerohop.errors import UnderStoreFailed
 from zerohop_worker.origins.interface import Attributes, OriginObject, Validator, WriteCondition
+from zerohop_worker.origins.s3_times import date_ms
 
 __all__ = [
     "attribute_headers",
     "attribute_params",
     "bare_etag",
+    "checksum_headers",
     "condition_params",
     "content_md5",
     "listed_object",
@@ -36,7 +37,10 @@ _PARAMS: Final = {
 }
 _HEADERS: Final = (*_PARAMS.values(), "expires")
 _METADATA: Final = "x-amz-meta-"
-_CHECKSUMS: Final = ("crc32", "crc32c", "crc64nvme", "sha1", "sha256")
+_CHECKSUM: Final = "x-amz-checksum-"
+_NO_CHECKSUMS: Final = ("type", "algorithm", "mode")
+_OWN_CHECKSUM: Final = "crc64nvme"
+"""What S3 adds where the writer gives none, and a store that does not add it would not know."""
 
 
 def bare_etag(etag: str) -> str:
@@ -63,7 +67,7 @@ def read_object(key: str, headers: Mapping[str, str], size_bytes: int, whole: bo
     `whole` may be those of a part. Raises UnderStoreFailed.
     """
     modified = headers.get("last-modified")
-    modified_ms = _date_ms(modified) if modified else 0
+    modified_ms = date_ms(modified) if modified else 0
     if modified_ms is None:
         raise UnderStoreFailed(f"the origin's Last-Modified is no date: {modified!r}")
     validator = Validator(bare_etag(headers.get("etag", "")), size_bytes, modified_ms)
@@ -71,7 +75,7 @@ def read_object(key: str, headers: Mapping[str, str], size_bytes: int, whole: bo
     metadata = {
         name.removeprefix(_METADATA): value for name, value in headers.items() if name.startswith(_METADATA)
     }
-    checksums = _checksums(headers) if whole else {}
+    checksums, checksum_type = _checksums(headers) if whole else ({}, "")
     tag_count = headers.get("x-amz-tagging-count", "")
     return OriginObject(
         key=key,
@@ -79,7 +83,7 @@ def read_object(key: str, headers: Mapping[str, str], size_bytes: int, whole: bo
         client_etag=_client_etag(validator),
         attributes=Attributes(kept, metadata, headers.get("x-amz-storage-class") or "STANDARD"),
         checksums=checksums,
-        checksum_type=headers.get("x-amz-checksum-type", "") if checksums else "",
+        checksum_type=checksum_type,
         part_count=_part_count(validator.etag),
         tag_count=int(tag_count) if tag_count.isascii() and tag_count.isdigit() else 0,
         version_id=_version(headers.get("x-amz-version-id")),
@@ -96,6 +100,8 @@ def listed_object(key: str, entry: Mapping[str, Any]) -> OriginObject:
         validator=validator,
         client_etag=_client_etag(validator),
         attributes=Attributes({}, {}, entry.get("StorageClass") or "STANDARD"),
+        checksums={str(name).lower(): "" for name in entry.get("ChecksumAlgorithm", ())},
+        checksum_type=str(entry.get("ChecksumType", "")),
         part_count=_part_count(validator.etag),
     )
 
@@ -103,20 +109,21 @@ def listed_object(key: str, entry: Mapping[str, Any]) -> OriginObject:
 def written_object(
     key: str, answer: Mapping[str, Any], size_bytes: int, attributes: Attributes
 ) -> OriginObject:
-    """What was written just now. The store does not say its time of modification: the answer's `Date` is that time,
-    within a second.
-    """
+    """What was written just now, with the answer's `Date` for its time where the store does not say that."""
     about = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     told = answer.get("CopyObjectResult", answer)
     modified_ms = (
-        _ms(told.get("LastModified")) or _date_ms(about.get("date", "")) or time.time_ns() // 1_000_000
+        _ms(told.get("LastModified")) or date_ms(about.get("date", "")) or time.time_ns() // 1_000_000
     )
     validator = Validator(bare_etag(told.get("ETag", "")), size_bytes, modified_ms)
+    checksums, checksum_type = _told_checksums(answer)
     return OriginObject(
         key=key,
         validator=validator,
         client_etag=_client_etag(validator),
         attributes=attributes,
+        checksums=checksums,
+        checksum_type=checksum_type,
         part_count=_part_count(validator.etag),
         tag_count=len(attributes.tags),
         version_id=_version(answer.get("VersionId")),
@@ -141,6 +148,13 @@ def attribute_headers(attributes: Attributes) -> dict[str, str]:
     return {"Expires": attributes.headers["expires"]} if "expires" in attributes.headers else {}
 
 
+def checksum_headers(attributes: Attributes) -> dict[str, str]:
+    """The checksum that the writer of a whole body gave, in headers of our own: botocore does not know all of them."""
+    if attributes.checksum_type != "FULL_OBJECT":
+        return {}
+    return {_CHECKSUM + name: value for name, value in attributes.checksums.items() if name != _OWN_CHECKSUM}
+
+
 def condition_params(condition: WriteCondition) -> dict[str, str]:
     """The parameters of a conditional write."""
     if condition.only_if_absent:
@@ -160,9 +174,29 @@ def _ascii(value: str) -> str:
     return f"=?UTF-8?B?{base64.b64encode(value.encode(errors='surrogateescape')).decode()}?="
 
 
-def _checksums(headers: Mapping[str, str]) -> dict[str, str]:
-    found = {name: headers.get(f"x-amz-checksum-{name}") for name in _CHECKSUMS}
-    return {name: value for name, value in found.items() if value}
+def _checksums(headers: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """By name, and their type."""
+    found = {
+        name: value
+        for header, value in headers.items()
+        if header.startswith(_CHECKSUM) and (name := header.removeprefix(_CHECKSUM)) not in _NO_CHECKSUMS
+    }
+    return found, headers.get(_CHECKSUM + "type", "") if found else ""
+
+
+def _told_checksums(answer: Mapping[str, Any]) -> tuple[dict[str, str], str]:
+    """Those of an answer that has them in its headers, or in a document."""
+    found = _checksums(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
+    if found[0]:
+        return found
+    told = answer.get("CopyObjectResult", answer)
+    checksums = {
+        name: str(value)
+        for field, value in told.items()
+        if field.startswith("Checksum")
+        and (name := field.removeprefix("Checksum").lower()) not in _NO_CHECKSUMS
+    }
+    return checksums, str(told.get("ChecksumType", "")) if checksums else ""
 
 
 def _part_count(etag: str) -> int:
@@ -176,10 +210,3 @@ def _version(told: object) -> str:
 
 def _ms(at: datetime | None) -> int:
     return round(at.timestamp() * 1000) if at is not None else 0
-
-
-def _date_ms(header: str) -> int | None:
-    try:
-        return round(parsedate_to_datetime(header).timestamp() * 1000)
-    except ValueError:
-        return None

@@ -23,6 +23,7 @@ from zerohop_worker.origins.s3_objects import (
 )
 from zerohop_worker.origins.s3_refusals import Refusal
 from zerohop_worker.origins.s3_requests import Repeat
+from zerohop_worker.origins.s3_times import as_stored
 
 if TYPE_CHECKING:
     from zerohop_worker.origins.s3 import S3Origin
@@ -122,7 +123,8 @@ class S3Staged:
             if refusal.code != "NoSuchUpload":
                 raise origin.write_failed(refusal, self._key, condition) from None
             return await self._completed_before([part["ETag"] for part in parts])
-        return written_object(self._key, answer, self._size_bytes, self._attributes)
+        # Amazon gives it the time at which the upload began.
+        return await as_stored(origin, written_object(self._key, answer, self._size_bytes, self._attributes))
 
     async def _completed_before(self, etags: Sequence[object]) -> OriginObject:
         """The upload is gone: an earlier try, whose answer was lost, may have completed it."""

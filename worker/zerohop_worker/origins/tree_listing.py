@@ -149,10 +149,7 @@ class _Walk(Generic[F]):
 
     def names(self, folder: F, base: str) -> Iterator[OriginObject | str]:
         """Objects and common prefixes (strings) below the folder `base` ("" or with "/" at its end)."""
-        if base and base >= self._prefix and base > self._after:
-            marker = self._tree.marker(folder, base)
-            if marker is not None:
-                yield from self._grouped(base) or (marker,)
+        yield from self._marker(folder, base)
         wanted = self._prefix[len(base) :]
         if self._after.startswith(base):
             after = self._after[len(base) :]
@@ -164,22 +161,38 @@ class _Walk(Generic[F]):
             key = base + name
             if len(key.encode()) > _KEY_BYTES:
                 continue  # no key of S3
-            group = self._grouped(key) if key.startswith(self._prefix) else None
-            if group is not None:
-                yield from group
+            group = group_of(key, self._prefix, self._delimiter)
+            if group:
+                if self._is_next(group) and self._has_more(folder, name, key):
+                    self._group = group
+                    yield group
             elif name.endswith("/"):
                 yield from self._below(folder, name, key)
             elif (found := self._tree.file(folder, name, key)) is not None:
                 yield found
 
-    def _grouped(self, key: str) -> tuple[str, ...] | None:
-        """The common prefix that the key falls under, unless it was shown or is before; None when under none."""
-        group = group_of(key, self._prefix, self._delimiter)
-        if not group:
-            return None
-        shown = group == self._group or group <= self._after
-        self._group = group
-        return () if shown else (group,)
+    def _marker(self, folder: F, base: str) -> Iterator[OriginObject | str]:
+        """The object that the folder itself is."""
+        if not (base and base >= self._prefix and base > self._after):
+            return
+        marker = self._tree.marker(folder, base)
+        group = group_of(base, self._prefix, self._delimiter)
+        if marker is not None and not group:
+            yield marker
+        elif marker is not None and self._is_next(group):
+            self._group = group
+            yield group
+
+    def _is_next(self, group: str) -> bool:
+        """Whether the common prefix is still to be shown. One that is named as the start is passed over, whole."""
+        return group not in (self._group, self._after)
+
+    def _has_more(self, folder: F, name: str, key: str) -> bool:
+        """Whether a name leads to a key beyond the start of the page: of a folder in which that lies, who knows."""
+        if not self._after.startswith(key):
+            return True
+        within = _Walk(self._lister, key, "", self._after)
+        return any(True for _ in within._below(folder, name, key))
 
     def _below(self, folder: F, name: str, key: str) -> Iterator[OriginObject | str]:
         with self._tree.below(folder, name) as below:
