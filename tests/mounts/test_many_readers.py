@@ -114,7 +114,7 @@ def test_the_first_byte_does_not_wait_for_the_last(mounted: Mounted, remote: Rem
     stream: Any = mounted.s3.get_object(Bucket=mounted.name, Key="file")["Body"]
     first = stream.read(300_000)
     assert first == body[:300_000]
-    assert remote.fetched("file") == 400_000
+    eventually(lambda: remote.fetched("file") == 400_000, "all comes that the origin gives")
     remote.do(remote.proxy.release)
     assert first + stream.read() == body
 
