@@ -4,6 +4,8 @@ DATA  := $(or $(ZEROHOP_DATA),data)
 SOAK_S ?= 1800
 BIN   := .venv/bin
 ROOTS := core master worker proxy bench tests
+# Two processes share the tests out: each begins with a half, and takes from the other's when it is done (CONTRIBUTING.md).
+SHARED_OUT := -n 2 --dist worksteal
 PINS  := pyproject.toml constraints/dev.txt .ci/venv
 # What tests/clients drives: an environment of Python clients, and one of Node.
 NODE_CLIENTS := tests/clients/node/node_modules/.package-lock.json
@@ -11,20 +13,27 @@ CLIENTS      := .venv-clients/.clients $(NODE_CLIENTS)
 # Azurite, which tests/origins mounts.
 NODE_ORIGINS := tests/origins/node/node_modules/.package-lock.json
 
-.PHONY: up test check format soak bench clean programs
+# Where the environment forbids Python to keep compiled modules, each of the many processes of a test run compiles ours anew:
+# a proxy takes 0.73 s of processor time to be loaded instead of 0.57, a command 0.29 instead of 0.22.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: up test check lint format soak bench clean programs
 
 up: .venv/.runtime
 	@exec $(BIN)/zerohop up --data "$(DATA)" $(UP_ARGS)
 
 test: .venv/.dev $(CLIENTS) $(NODE_ORIGINS)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(SHARED_OUT) $(PYTEST_ARGS)
 
-check: .venv/.dev
+check: lint
+	$(BIN)/python -m pytest -q tests/house
+
+# All of `check` that `test` does not do as well.
+lint: .venv/.dev
 	$(BIN)/ruff format --check $(ROOTS)
 	$(BIN)/ruff check $(ROOTS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --cache-dir .import_linter_cache
-	$(BIN)/python -m pytest -q tests/house
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix $(ROOTS)

@@ -144,6 +144,8 @@ class FaultyProxy:
         task = asyncio.create_task(self._serve(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
+        # Who is cancelled before the first step closes nothing.
+        task.add_done_callback(lambda _done: writer.transport.abort())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         above: asyncio.StreamWriter | None = None
@@ -225,10 +227,11 @@ class FaultyProxy:
         if fault == "stall" and self._stalled is not None:
             sink.stalls_after, sink.stalled = int(how), self._stalled
         await _pass_body(upstream, sink, head, int(how) if fault == "cut" else None)
-        if fault == "cut":
+        is_last = fault == "cut" or b"\r\nconnection: close" in head.lower()
+        if is_last:
             writer.close()  # what was passed on arrives: an abort would take it back
             await writer.wait_closed()
-        return fault != "cut" and b"\r\nconnection: close" not in head.lower()
+        return not is_last
 
 
 class _Sink:
@@ -252,10 +255,11 @@ class _Sink:
             await self.body(first)
             await event.wait()
         self.stalls_after -= len(data)
-        self._writer.write(data)
+        # Counted first: who has received them may look at once, from another thread.
         if self._exchange is not None and self._proxy is not None:
             self._exchange.body_bytes += len(data)
             self._proxy.body_bytes += len(data)
+        self._writer.write(data)
         await self._writer.drain()
 
     def frame(self, data: bytes) -> None:

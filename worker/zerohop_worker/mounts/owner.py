@@ -177,12 +177,20 @@ class Owner:
     # -------------------------------------------------------------------------------------------- questions
 
     async def resolve(self, request: ResolveMounted) -> ObjectResult:
-        """See `ResolveMounted`. One question to the origin for all who ask about a key at a time."""
+        """See `ResolveMounted`. One question to the origin for all who ask about a key at a time.
+
+        Who comes after an early answer, as a reader does who has just had it, waits for its row and asks on: the
+        origin may have changed since, and the row says for how long it is believed.
+        """
         name = (request.mount_id, request.key, request.force)
-        asking = self._asking.get(name)
+        is_first = True
+        while (asking := self._asking.get(name)) is not None and asking.early.done():
+            is_first = False
+            await asyncio.wait((asking.task,))
         if asking is None:
             early: asyncio.Future[ObjectResult] = asyncio.get_running_loop().create_future()
-            asking = self._asking[name] = _Asking(asyncio.create_task(self._resolve(request, early)), early)
+            task = asyncio.create_task(self._resolve(request, early, is_first=is_first))
+            asking = self._asking[name] = _Asking(task, early)
             asking.task.add_done_callback(lambda done: self._answered(name, done))
         await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
         return asking.early.result() if asking.early.done() else asking.task.result()
@@ -192,13 +200,15 @@ class Owner:
         if not task.cancelled():
             task.exception()  # whoever waits has it; with nobody left it is of no interest
 
-    async def _resolve(self, request: ResolveMounted, early: asyncio.Future[ObjectResult]) -> ObjectResult:
+    async def _resolve(
+        self, request: ResolveMounted, early: asyncio.Future[ObjectResult], *, is_first: bool
+    ) -> ObjectResult:
         """`early` gets the answer when the rest of the work is for those who ask later."""
         mount = await self.registry.get(request.mount_id)
         for number in range(_MAX_TRIES):
             async with self.locks.holding((request.mount_id, request.key)):
                 # Who asks has it from the master that there is no row: the commit finds out if that has changed.
-                is_new = number == 0 and request.row_version == 0 and not self._is_discovered(request)
+                is_new = is_first and number == 0 and self._is_unknown(request)
                 known = Known(0, None) if is_new else await self.known(request.mount_id, request.key)
                 record = known.record
                 if record is not None and record.origin is None:
@@ -222,8 +232,9 @@ class Owner:
                     raise
         raise OperationConflict(f"object {request.key!r} changes all the time")
 
-    def _is_discovered(self, request: ResolveMounted) -> bool:
-        return self._discoveries.is_recent(request.mount_id, request.key, monotonic())
+    def _is_unknown(self, request: ResolveMounted) -> bool:
+        is_recent = self._discoveries.is_recent(request.mount_id, request.key, monotonic())
+        return request.row_version == 0 and not is_recent
 
     def _check_absence(self, mount: MountInfo, request: ResolveMounted) -> None:
         """Raises KeyNotFound where the origin was found not to have the key a moment ago."""
@@ -241,7 +252,7 @@ class Owner:
         """Nothing is known. If bytes are wanted, one read tells of the object and begins to fill the cache.
 
         Who waits for those bytes does not wait for the row as well, 2 to 10 ms of 70: it spares others the question,
-        and until it stands they come here, where the same answer is given. A write that comes in between makes the
+        and until it stands they come here, where they wait for it. A write that comes in between makes the
         commit fail, and was not over when the read began.
         """
         asked_s = monotonic()
