@@ -27,15 +27,12 @@ _BUCKET = "origin"
 
 _NOT_HELD = {
     # Neither lists nor deletes keys with control characters; passes over a group in which a page begins; tells of no
-    # part where it lies; lists the checksums alone that come with x-amz-sdk-checksum-algorithm.
+    # part where it lies.
     MOTO: {
         "test_listings",
         "test_what_is_no_path",
         "test_reading_parts",
         "test_parts",
-        "test_checksums",
-        "test_what_arrives",
-        "test_one_object_in_all_answers",
     },
     # Keys are paths, and a "/" at the end is a folder's; there are no parts.
     FOLDER: {

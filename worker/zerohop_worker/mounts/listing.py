@@ -85,10 +85,10 @@ class MountedListing:
         return page
 
     async def _as_written(self, mount_id: bytes, page: OriginPage) -> OriginPage:
-        """What was written here is listed as its writer was told. Where the origin gives it the MD5 of its bytes for an
-        ETag that is so by itself; a page whose entries have others costs one more read of as many rows.
+        """What was written here is listed as its writer was told. Where the origin lists the MD5 of its bytes for an
+        ETag, and a checksum, that is so by itself; a page of others costs one more read of as many rows.
         """
-        asked = tuple(one.key for one in page.objects if "-" in one.client_etag)
+        asked = tuple(one.key for one in page.objects if "-" in one.client_etag or not one.checksums)
         if not asked:
             return page
         rows = await self._owner.call(GetMounted(mount_id=mount_id, keys=asked))

@@ -143,6 +143,9 @@ def listed_as(record: ObjectRecord | None, found: OriginObject) -> OriginObject:
     return found._replace(
         client_etag=record.etag,
         validator=found.validator._replace(modified_ms=record.modified_ms),
+        attributes=found.attributes._replace(
+            storage_class=found.attributes.storage_class or record.storage_class
+        ),
         checksums=record.checksums,
         checksum_type=record.checksum_type,
     )
