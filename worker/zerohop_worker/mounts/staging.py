@@ -30,7 +30,7 @@ _MAX_STAGED = 512
 """Bodies at a time."""
 
 _MAX_HELD_BYTES = 1 << 30
-"""Of all bodies, in memory: who comes while that much is held has to come again."""
+"""Of all bodies, in memory: who comes while that much is held, or may be of those that are coming, is sent away."""
 
 _EXPIRES_S = 300.0
 """After which a staged write that nobody commits is removed: its proxy has died, or its commit was lost."""
@@ -62,6 +62,15 @@ class Staged:
         self.held_bytes = 0
         self._object: StagedObject | None = None
         self._part_bytes = _part_bytes(mount, expected_bytes)
+        self._expected_bytes = expected_bytes
+
+    @property
+    def most_held_bytes(self) -> int:
+        """How much of it stands in memory, or will."""
+        if self.finished_s:
+            return self.held_bytes
+        expected_bytes = self._part_bytes if self._expected_bytes < 0 else self._expected_bytes
+        return max(self.held_bytes, min(self._part_bytes, expected_bytes))
 
     async def write(self, buffers: Sequence[Buffer]) -> None:
         """Appends; the buffers must stay as they are. Raises OriginRefused, UnderStoreFailed."""
@@ -143,7 +152,7 @@ class StagedWrites:
     def begin(self, mount: OpenMount, record: ObjectRecord, content: bytes, expected_bytes: int) -> Staged:
         """A new body; `content` b"": not to be cached. `keep` or `drop` must follow. Raises Overloaded."""
         bodies = [*self._writing, *self._staged.values()]
-        if len(bodies) >= _MAX_STAGED or sum(one.held_bytes for one in bodies) >= _MAX_HELD_BYTES:
+        if len(bodies) >= _MAX_STAGED or sum(one.most_held_bytes for one in bodies) >= _MAX_HELD_BYTES:
             raise Overloaded("the worker has all the bodies for origins that it can hold")
         blocks = None
         if content:
