@@ -301,6 +301,12 @@ class OriginRefused(ZerohopError):
     code = "OriginRefused"
 
 
+class ObjectArchived(OriginRefused):
+    """The origin keeps the object where it cannot be read from: it has to be restored there first."""
+
+    code = "ObjectArchived"
+
+
 class OriginChanged(ZerohopError):
     """The object at the origin is not the one that was being read. Look it up again."""
 

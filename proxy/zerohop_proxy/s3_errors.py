@@ -100,6 +100,7 @@ _CODES: dict[type[domain.ZerohopError], str] = {
     domain.JobNotFound: "InternalError",
     domain.OriginNeeded: "ServiceUnavailable",  # the mount client acts on it; a mount that comes and goes may leak it
     domain.OriginRefused: "ServiceUnavailable",
+    domain.ObjectArchived: "InvalidObjectState",
     domain.OriginChanged: "ServiceUnavailable",
     domain.BodyTooShort: "IncompleteBody",
     domain.TransportError: "ServiceUnavailable",

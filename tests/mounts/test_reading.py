@@ -207,3 +207,15 @@ def test_no_cache_leaves_nothing(mounted: Mounted, remote: Remote, site: Site) -
     with pytest.raises(ClientError) as refused:
         mounted.get("file", cache="sometimes")
     assert status_of(refused) == (400, "InvalidArgument")
+
+
+def test_an_archived_object(mounted: Mounted) -> None:
+    """It is listed and described; whoever reads it learns why that cannot be."""
+    mounted.place("old", b"cold", StorageClass="GLACIER")
+    assert mounted.keys() == ["old"]
+    for _ in range(2):
+        with pytest.raises(ClientError) as refused:
+            mounted.read("old")
+        assert status_of(refused) == (403, "InvalidObjectState")
+        head = mounted.s3.head_object(Bucket=mounted.name, Key="old")
+        assert (head["StorageClass"], head["ContentLength"]) == ("GLACIER", 4)

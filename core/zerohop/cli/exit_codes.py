@@ -92,6 +92,7 @@ EXIT_CODES: dict[type[ZerohopError], ExitCode] = {
     errors.OutOfSpace: ExitCode.RETRY_LATER,
     errors.UnderStoreFailed: ExitCode.RETRY_LATER,
     errors.OriginRefused: ExitCode.FAILED,
+    errors.ObjectArchived: ExitCode.FAILED,
     errors.OriginChanged: ExitCode.RETRY_LATER,
     errors.BodyTooShort: ExitCode.FAILED,
     errors.TransportError: ExitCode.UNREACHABLE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from zerohop.errors import InvalidRequest, OriginRefused, UnderStoreFailed, ZerohopError
+from zerohop.errors import InvalidRequest, ObjectArchived, OriginRefused, UnderStoreFailed, ZerohopError
 
 __all__ = ["Refusal", "is_not_done", "is_passing", "refusal_error"]
 
@@ -57,7 +57,6 @@ _REASONS: Final = {
     "301": "the bucket is in another region: set the option region",
     "AuthorizationHeaderMalformed": "the bucket is in another region, or the access key is malformed",
     "NotS3": "what answers there does not speak S3",
-    "InvalidObjectState": "the object is archived: restore it first",
 }
 
 
@@ -75,6 +74,8 @@ def is_passing(refusal: Refusal) -> bool:
 
 def refusal_error(refusal: Refusal, what: str) -> ZerohopError:
     """`what` was tried, as in "read the object a/b of bucket c at https://..."."""
+    if refusal.code == "InvalidObjectState":
+        return ObjectArchived(f"cannot {what}: the object is archived: restore it first [{refusal.code}]")
     reason = _REASONS.get(refusal.code)
     if reason is not None:
         return OriginRefused(f"cannot {what}: {reason} [{refusal.code}]", reason=refusal.code)
