@@ -90,9 +90,12 @@ def _assert_signed(request: RawRequest) -> None:
 )
 async def test_they_are_like_the_first(store: _Store, origin: OriginStore, key: str) -> None:
     store.answers = [_OK] * 3
-    assert await _read(origin, key) == await _read(origin, key) == b"body"
+    opened = [await origin.open(key, 0, None) for _ in range(2)]
+    for read in opened:
+        assert b"".join([bytes(piece) async for piece in read.pieces()]) == b"body"
+        await read.close()
     head = await origin.head(key)
-    assert head is not None
+    assert opened[0].found == opened[1].found == head
     assert (head.validator.etag, head.validator.size_bytes, head.tag_count) == ("abc", 4, 2)
     assert head.attributes.metadata == {"color": "red"}
     assert head.attributes.headers == {"expires": "-1", "cache-control": "no-cache"}

@@ -168,7 +168,10 @@ class S3Requests:
         self._reads = ObjectReads.like(asked.sent[-1], key, self._credentials, self._http, shape)
         body = told["Body"].raw_stream if method == "GET" else None
         about = told["ResponseMetadata"]
-        return ObjectAnswer(about["HTTPStatusCode"], about["HTTPHeaders"], body)
+        found = dict(about["HTTPHeaders"])
+        if told.get("ExpiresString"):
+            found["expires"] = told["ExpiresString"]  # which the client takes away where it is no date
+        return ObjectAnswer(about["HTTPStatusCode"], found, body)
 
     async def _send(
         self, client: Any, operation: str, params: Mapping[str, Any], asked: _Asked
