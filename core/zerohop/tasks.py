@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from zerohop.errors import DeadlineExceeded, OutcomeUnknown, Overloaded, ZerohopError
 
-__all__ = ["TaskGroup"]
+__all__ = ["TaskGroup", "each"]
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MAX_TASKS = 10_000
 """Of one group. Whoever starts work for each event has to bound it himself; this catches the one who does not."""
@@ -94,6 +95,26 @@ class TaskGroup:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s failed", task.get_name(), exc_info=error)
+
+
+async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]], *, at_a_time: int) -> None:
+    """Does `work` for all items, so many of them at a time. Raises what the first that failed raised, and then no other
+    is under way any more.
+    """
+    slots = asyncio.Semaphore(at_a_time)
+
+    async def one(item: T) -> None:
+        async with slots:
+            await work(item)
+
+    tasks = [asyncio.create_task(one(item)) for item in items]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
 
 def _may_pass(error: Exception) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
+
+from tests.mounts.threaded_server import serving
 
 __all__ = ["EndlessBucket", "endless_bucket"]
 
@@ -72,14 +73,5 @@ def endless_bucket(count: int) -> Iterator[EndlessBucket]:
         def log_message(self, *_arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    bucket.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with serving(Handler) as bucket.url:
         yield bucket
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

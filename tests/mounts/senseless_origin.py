@@ -4,11 +4,12 @@ keep to S3.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
+
+from tests.mounts.threaded_server import serving
 
 __all__ = ["SenselessOrigin", "page", "senseless_origin", "told"]
 
@@ -91,14 +92,5 @@ def senseless_origin() -> Iterator[SenselessOrigin]:
         def log_message(self, *_arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    origin.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with serving(Handler) as origin.url:
         yield origin
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

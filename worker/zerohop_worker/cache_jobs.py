@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
@@ -22,6 +21,7 @@ from zerohop.rpc.cache_api import (
 from zerohop.rpc.call import Call
 from zerohop.rpc.master_api import Empty
 from zerohop.rpc.server import RpcServer
+from zerohop.tasks import each
 from zerohop_worker.block_store import BlockStore
 from zerohop_worker.cache_copy import BlockId
 from zerohop_worker.mounts.runs import Run, Runs, Target
@@ -38,8 +38,6 @@ _AT_A_TIME: Final = 4
 
 _TRIES: Final = 3
 """Of a block whose run ends, because all others who wanted it have left, before it is its turn."""
-
-_Load = Callable[[int], Awaitable[None]]
 
 
 class CacheJobs:
@@ -78,30 +76,14 @@ class CacheJobs:
         ]
         if request.source:
             await self._peers.meet(request.source)
-            await self._each(missing, lambda index: self._copy(request, index))
+            await each(missing, lambda index: self._copy(request, index), at_a_time=_AT_A_TIME)
         elif request.origin is None:
-            await self._each(missing, lambda index: self._fetch(request, index))
+            await each(missing, lambda index: self._fetch(request, index), at_a_time=_AT_A_TIME)
         elif missing:
             await self._follow(request, missing)
         fetched_bytes = sum(_block_bytes(request, index) for index in missing)
         all_bytes = sum(_block_bytes(request, index) for index in range(request.first, stop))
         return BlocksLoaded(fetched_bytes=fetched_bytes, cached_bytes=all_bytes - fetched_bytes)
-
-    async def _each(self, indices: Sequence[int], load: _Load) -> None:
-        slots = asyncio.Semaphore(_AT_A_TIME)
-
-        async def one(index: int) -> None:
-            async with slots:
-                await load(index)
-
-        tasks = [asyncio.create_task(one(index)) for index in indices]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                await asyncio.wait(tasks)
 
     async def _fetch(self, request: LoadBlocks, index: int) -> None:
         await self._reading.cached_or_fetched(request.content, request.content_length, index)

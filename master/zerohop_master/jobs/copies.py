@@ -13,9 +13,10 @@ from zerohop.errors import NotFound, NoWorker, TransportError, ZerohopError
 from zerohop.model import BucketRecord, OriginRef
 from zerohop.rpc.cache_api import FreeBlocks, GetCachedBlocks, LoadBlocks
 from zerohop.rpc.master_api import ObjectResult
+from zerohop.tasks import each
 from zerohop_master import keys
 from zerohop_master.jobs.cluster_calls import ClusterCalls
-from zerohop_master.jobs.running import RunningJob, each
+from zerohop_master.jobs.running import OBJECTS_AT_A_TIME, RunningJob
 from zerohop_master.jobs.walk import known_objects
 from zerohop_master.namespace import Namespace
 from zerohop_master.rows import BUCKET, RuleRow
@@ -174,7 +175,11 @@ class Placement:
                 for index in indices:
                     blocks[_Block(content, length, index, origin)].append(worker_id)
 
-        await each([worker.worker_id for worker in self._calls.look()] if contents else (), ask)
+        await each(
+            [worker.worker_id for worker in self._calls.look()] if contents else (),
+            ask,
+            at_a_time=OBJECTS_AT_A_TIME,
+        )
         return blocks
 
     async def _load(self, block: _Block, source: str, worker_id: str) -> int:

@@ -8,8 +8,9 @@ from typing import Final
 
 from zerohop.errors import TransportError
 from zerohop.rpc.cache_api import BytesFreed, FreeContents
+from zerohop.tasks import each
 from zerohop_master.jobs.cluster_calls import ClusterCalls
-from zerohop_master.jobs.running import RunningJob, each
+from zerohop_master.jobs.running import OBJECTS_AT_A_TIME, RunningJob
 from zerohop_master.jobs.walk import contents_of, known_objects
 from zerohop_master.namespace import Namespace
 
@@ -40,7 +41,9 @@ async def free_contents(
                 _log.warning("worker %s does not free its blocks: %s", worker_id, error)
                 return
 
-    await each([worker.worker_id for worker in calls.look()] if contents else (), ask)
+    await each(
+        [worker.worker_id for worker in calls.look()] if contents else (), ask, at_a_time=OBJECTS_AT_A_TIME
+    )
     return BytesFreed(
         freed_bytes=sum(answer.freed_bytes for answer in answers),
         kept_bytes=sum(answer.kept_bytes for answer in answers),

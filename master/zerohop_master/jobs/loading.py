@@ -19,9 +19,10 @@ from zerohop.errors import (
 from zerohop.model import OriginRef, block_count, block_size_of
 from zerohop.rpc.cache_api import LoadBlocks
 from zerohop.rpc.master_api import LookupObject, ObjectResult
+from zerohop.tasks import each
 from zerohop_master.jobs.cluster_calls import ClusterCalls
 from zerohop_master.jobs.options import Load, load_of
-from zerohop_master.jobs.running import RunningJob, each
+from zerohop_master.jobs.running import OBJECTS_AT_A_TIME, RunningJob
 from zerohop_master.jobs.walk import listed_keys, patiently
 
 __all__ = ["Loading", "Span", "spans"]
@@ -118,7 +119,7 @@ class Loading:
                 job.fail(key, error)
 
         async for names, cursor in listed_keys(self._calls, job):
-            await each(names, one)
+            await each(names, one, at_a_time=OBJECTS_AT_A_TIME)
             job.reached(cursor)
 
     async def _load(

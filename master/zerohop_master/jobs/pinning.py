@@ -8,9 +8,10 @@ from typing import Final
 from zerohop.errors import OutOfSpace, TransportError, ZerohopError
 from zerohop.model import BucketRecord, Segment
 from zerohop.rpc.worker_api import PinContents
+from zerohop.tasks import each
 from zerohop_master.jobs.cluster_calls import ClusterCalls
 from zerohop_master.jobs.rules import applies, rules_of
-from zerohop_master.jobs.running import RunningJob, each
+from zerohop_master.jobs.running import OBJECTS_AT_A_TIME, RunningJob
 from zerohop_master.jobs.walk import contents_of, known_objects
 from zerohop_master.namespace import Namespace
 from zerohop_master.rows import RuleRow
@@ -75,6 +76,8 @@ class Pinning:
                 return  # once it is back, in a new session, it is told all
 
         if segments:
-            await each([one for one in live if workers is None or one in workers], tell)
+            await each(
+                [one for one in live if workers is None or one in workers], tell, at_a_time=OBJECTS_AT_A_TIME
+            )
         if full:
             raise full[0]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, TypeVar
 
 import msgspec
@@ -14,7 +13,7 @@ from zerohop.rpc.master_api import JobFailure
 from zerohop_master.jobs.records import MAX_FAILURES
 from zerohop_master.rows import JobRow
 
-__all__ = ["RunningJob", "each"]
+__all__ = ["OBJECTS_AT_A_TIME", "RunningJob"]
 
 T = TypeVar("T")
 
@@ -78,25 +77,3 @@ class RunningJob:
             message=self.message if message is None else message,
         )
         return msgspec.structs.replace(self.row, job=job, cursor=self.cursor, counted=self._counted)
-
-
-async def each(
-    items: Iterable[T], work: Callable[[T], Awaitable[None]], *, at_a_time: int = OBJECTS_AT_A_TIME
-) -> None:
-    """Does `work` for all items, so many of them at a time. Raises what the first that failed raised, and then no other
-    is under way any more.
-    """
-    slots = asyncio.Semaphore(at_a_time)
-
-    async def one(item: T) -> None:
-        async with slots:
-            await work(item)
-
-    tasks = [asyncio.create_task(one(item)) for item in items]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
