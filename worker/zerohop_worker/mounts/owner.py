@@ -193,7 +193,7 @@ class Owner:
             asking = self._asking[name] = _Asking(task, early)
             asking.task.add_done_callback(lambda done: self._answered(name, done))
         await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
-        return asking.early.result() if asking.early.done() else asking.task.result()
+        return _for(request, asking.early.result()) if asking.early.done() else asking.task.result()
 
     def _answered(self, name: Hashable, task: asyncio.Task[ObjectResult]) -> None:
         del self._asking[name]
@@ -354,6 +354,15 @@ async def _open(mount: OpenMount, request: ResolveMounted, block_bytes: int) -> 
     if request.read_bytes > 0:
         length = min(length, request.read_bytes)
     return await mount.store.open(request.key, offset, length)
+
+
+def _for(request: ResolveMounted, result: ObjectResult) -> ObjectResult:
+    """The answer for one of those who have asked together: bytes only for whom they are the first, be they hundreds."""
+    offset, size = request.read_offset, request.read_bytes
+    start = max(0, result.record.size_bytes - size) if offset < 0 else offset
+    came = result.came if start == result.came_at else b""
+    came = came[:size] if size >= 0 else came
+    return result if came is result.came else msgspec.structs.replace(result, came=came)
 
 
 def _result(mount: MountInfo, known: Known, record: ObjectRecord) -> ObjectResult:
