@@ -6,7 +6,7 @@ import pytest
 from obstore.exceptions import GenericError
 from tests.origins.conftest import mount
 
-from zerohop.errors import InvalidRequest, OriginRefused, UnderStoreFailed, ZerohopError
+from zerohop.errors import InvalidRequest, NotSupported, OriginRefused, UnderStoreFailed, ZerohopError
 from zerohop_worker.origins.interface import Attributes
 from zerohop_worker.origins.obstore_clients import store_error
 from zerohop_worker.origins.obstore_store import ObstoreOrigin
@@ -45,6 +45,15 @@ async def test_one_that_was_closed_in_use() -> None:
         await origin.list("", "/", "", 10)
     with pytest.raises(UnderStoreFailed):
         await origin.head("key")
+
+
+async def test_tags_that_cannot_be_read_are_not_none() -> None:
+    settings = mount("az://container", account="me", endpoint="http://127.0.0.1:1", max_attempts="1")
+    origin = open_origin(settings, {"account_key": "a2V5"})
+    with pytest.raises(NotSupported) as refused:
+        await origin.tags("key")
+    assert refused.value.details == {"tags": "unread"}
+    await origin.close()
 
 
 async def test_a_write_stands_that_cannot_be_looked_at() -> None:

@@ -325,8 +325,11 @@ class ObstoreOrigin:
         return found
 
     async def tags(self, key: str) -> dict[str, str]:
-        """See `OriginStore.tags`: obstore cannot read them."""
-        raise NotSupported(f"cannot read tags of {key}: they are not read from a {self.place}")
+        """See `OriginStore.tags`: obstore cannot read them, and Google keeps none."""
+        told = f"cannot read tags of {key}: they are not read from a {self.place}"
+        if isinstance(self.settings, AzureSettings):
+            raise NotSupported(told, tags="unread")
+        raise NotSupported(told)
 
     async def set_tags(self, key: str, tags: Mapping[str, str]) -> None:
         """See `OriginStore.set_tags`: obstore gives them only along with a write."""
