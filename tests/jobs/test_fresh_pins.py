@@ -10,14 +10,14 @@ import pytest
 from tests.jobs.mounted_folder import World
 
 from zerohop.model import BucketRecord
-from zerohop_master.jobs import fresh_pins
+from zerohop_master.jobs import copies, fresh_pins
 
 
 async def test_a_write_while_the_rules_are_read_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for bucket in ("one", "two"):
         await world.objects.create_bucket(bucket)
         await world.run("pin", bucket=bucket, recursive=True)
-    reached, go, all_buckets = asyncio.Event(), asyncio.Event(), fresh_pins.all_buckets
+    reached, go, all_buckets = asyncio.Event(), asyncio.Event(), copies.all_buckets
 
     async def held_back(*arguments: Any) -> AsyncIterator[BucketRecord]:
         reached.set()
