@@ -24,10 +24,12 @@ async def get_object_tagging(request: S3Request) -> Answer:
 
 
 async def _of_origin(request: S3Request, found: ObjectResult) -> dict[str, str]:
-    """None where the origin knows no tags."""
+    """None where the origin knows no tags. Raises NotSupported where they cannot be read."""
     try:
         return await request.cluster.mounts.tags(request.caller, found.mount_id, request.bucket, request.key)
-    except NotSupported:
+    except NotSupported as error:
+        if "tags" in error.details:  # it may have some, which nobody here can read
+            raise
         return {}
 
 

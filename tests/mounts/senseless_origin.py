@@ -89,6 +89,10 @@ def senseless_origin() -> Iterator[SenselessOrigin]:
         def do_HEAD(self) -> None:
             self._answer()
 
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer()
+
         def log_message(self, *_arguments: object) -> None:
             pass
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 from tests.mounts.mounted import BLOCK_BYTES, Mounted, Site, noise
-from tests.mounts.remote import Remote, eventually
+from tests.mounts.remote import ACCESS_KEY, SECRET_KEY, Remote, eventually
 from tests.support.real_cluster import RealCluster
 
 from zerohop.model import WritePolicy
@@ -131,6 +132,33 @@ def test_the_first_byte_does_not_wait_for_the_last(
     assert first + stream.read() == body[start:]
     assert mounted.read("file") == body
     assert remote.fetched("file") == size_bytes
+
+
+def test_readers_of_more_objects_than_connections(site: Site, remote: Remote) -> None:
+    """In the middle of a block each needs two requests: none may wait for the second with the first in its hand."""
+    few = site.mount_remote(remote)
+    info = site.mount(
+        few.info.uri,
+        options={**few.info.options, "max_connections": "2"},
+        secrets={"access_key": ACCESS_KEY, "secret_key": SECRET_KEY},
+    )
+    mounted = dataclasses.replace(few, info=info)
+    bodies = {
+        f"file-{number}": mounted.place(f"file-{number}", noise(3 * BLOCK_BYTES)) for number in range(8)
+    }
+    for key in list(bodies)[:4]:  # of the others nothing is known
+        site.s3.head_object(Bucket=mounted.name, Key=key)
+
+    async def read_all() -> None:
+        slots = asyncio.Semaphore(_OPEN_AT_ONCE)
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            for key, body in bodies.items():
+                (url,) = _urls(mounted, key)[:1]
+                for size in (1000, 2 * BLOCK_BYTES):
+                    start = BLOCK_BYTES // 2
+                    group.create_task(_read(url, body, start, start + size, slots))
+
+    asyncio.run(read_all())
 
 
 @pytest.fixture(scope="module")

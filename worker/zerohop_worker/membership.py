@@ -75,6 +75,8 @@ class Membership:
         self._on_view = on_view
         self._unmarked: set[bytes] = set()  # persisted, and the master was not told yet
         self._heartbeat_s = 1.0
+        self.on_session: Callable[[], None] = lambda: None
+        """Called when a session begins: between two of them the master tells this worker nothing."""
         self._missing = 0  # contents that the last look found nowhere
         self.draining = False
         self.registered = asyncio.Event()
@@ -170,6 +172,7 @@ class Membership:
         self.lost_after_s, self.heard_s = answer.settings.lost_after_s, monotonic()
         await self.look()  # before the first write: it says how many have to hold an unpersisted content
         self._contents.begin_session(answer.session, answer.settings.block_size_bytes)
+        self.on_session()
         self.registered.set()
         _log.info("registered, session %s", answer.session.hex())
 

@@ -94,6 +94,7 @@ async def _serve(
             master, registration, worker.contents, worker.under_store, worker.store.index.uses, worker.see
         )
         worker.mounts.attach(master)
+        membership.on_session = worker.mounts.registry.drop_all
         worker.on_persisted = membership.persisted
         worker.peers.look = membership.look
         worker.replication.tell_holders = membership.tell_holders

@@ -193,7 +193,7 @@ class Owner:
             asking = self._asking[name] = _Asking(task, early)
             asking.task.add_done_callback(lambda done: self._answered(name, done))
         await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
-        return asking.early.result() if asking.early.done() else asking.task.result()
+        return _for(request, asking.early.result()) if asking.early.done() else asking.task.result()
 
     def _answered(self, name: Hashable, task: asyncio.Task[ObjectResult]) -> None:
         del self._asking[name]
@@ -260,7 +260,7 @@ class Owner:
         block_bytes = mount.info.block_size_bytes or self.block_size_bytes
         if request.read_bytes and self._is_ours(request, max(0, request.read_offset) // block_bytes):
             try:
-                opened = await _open(mount, request, block_bytes * MAX_RUN_BLOCKS)
+                opened = await _open(mount, request, block_bytes)
             except InvalidRequest:
                 opened = None  # the range is beyond the end: the record tells, and no bytes are read
         if opened is None:
@@ -341,15 +341,28 @@ class Owner:
             await asyncio.wait(tasks)
 
 
-async def _open(mount: OpenMount, request: ResolveMounted, extent_bytes: int) -> OpenedRead:
-    """A read of what is wanted, at most up to the end of the run of blocks that it begins in."""
+async def _open(mount: OpenMount, request: ResolveMounted, block_bytes: int) -> OpenedRead:
+    """A read of what is wanted, at most up to the end of the run of blocks that it begins in; from the middle of a
+    block only to its end, since its front is fetched before what follows (see `Runs`).
+    """
+    extent_bytes = block_bytes * MAX_RUN_BLOCKS
     if request.read_offset < 0:
         return await mount.store.open(request.key, -min(request.read_bytes, extent_bytes), None)
     offset = request.read_offset
-    length = extent_bytes - offset % extent_bytes
+    end_bytes = block_bytes if offset % block_bytes else extent_bytes
+    length = end_bytes - offset % end_bytes
     if request.read_bytes > 0:
         length = min(length, request.read_bytes)
     return await mount.store.open(request.key, offset, length)
+
+
+def _for(request: ResolveMounted, result: ObjectResult) -> ObjectResult:
+    """The answer for one of those who have asked together: bytes only for whom they are the first, be they hundreds."""
+    offset, size = request.read_offset, request.read_bytes
+    start = max(0, result.record.size_bytes - size) if offset < 0 else offset
+    came = result.came if start == result.came_at else b""
+    came = came[:size] if size >= 0 else came
+    return result if came is result.came else msgspec.structs.replace(result, came=came)
 
 
 def _result(mount: MountInfo, known: Known, record: ObjectRecord) -> ObjectResult:

@@ -78,6 +78,11 @@ class Registry:
         if mount is not None:
             self._close_later(mount)
 
+    def drop_all(self) -> None:
+        """For a worker that may not have been told what was changed."""
+        for mount_id in {*self._opening, *self._mounts}:
+            self.drop(mount_id)
+
     def _close_later(self, mount: OpenMount) -> None:
         task = asyncio.create_task(_close(mount), name=f"close mount {mount.info.bucket}")
         self._closing.add(task)

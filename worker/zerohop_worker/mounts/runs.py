@@ -148,9 +148,13 @@ class Runs:
         try:
             if wait_s:
                 await asyncio.sleep(wait_s)
+            if opened:
+                # A request already: waiting for a slot it would hold a connection for which those wait that have one.
+                await self._fill(run, left, writer, None, opened)
+                return
             async with self._slots:
-                peer = self.sources.home(run.target.ref, run.first) if ask_peers and not opened else None
-                await self._fill(run, left, writer, peer, opened)
+                peer = self.sources.home(run.target.ref, run.first) if ask_peers else None
+                await self._fill(run, left, writer, peer, None)
         except ZerohopError as failure:
             error = failure
         except asyncio.CancelledError:
@@ -170,21 +174,29 @@ class Runs:
         peer: str | None,
         opened: OpenedRead | None,
     ) -> None:
-        """Takes each block off `left` as it is complete."""
+        """Takes each block off `left` as it is complete.
+
+        Never asks the origin with a request of its own unread: runs that each hold a connection and want another one
+        would wait for each other for ever.
+        """
         target, block = run.target, left[0]
         begin = run.first * target.block_size
-        starts_at = begin + (0 if block.tail_start == block.size_bytes else block.tail_start)
         stop = min(target.size_bytes, begin + len(left) * target.block_size)
+        if 0 < block.tail_start < block.size_bytes:
+            await self._fill_from_the_middle(target, block, writer, peer, begin, opened)
+            self._arrived(left)
+            begin, opened = begin + block.size_bytes, None
+            if not (left and run.is_wanted(self._store.now())):
+                self._end(left, UnderStoreFailed("nobody wanted it"))
+                return
         pieces = self.sources.read(
-            target.ref, target.content, target.size_bytes, starts_at, stop, peer=peer, opened=opened
+            target.ref, target.content, target.size_bytes, begin, stop, peer=peer, opened=opened
         )
         async with aclosing(pieces):
             feed = _Feed(pieces)
-            if starts_at > begin:
-                await self._fill_from_the_middle(target, block, writer, feed, peer, begin, starts_at)
-            else:
+            if left[0] is block:
                 await _fill_block(block, writer, feed)
-            self._arrived(left)
+                self._arrived(left)
             while left and run.is_wanted(self._store.now()):
                 await self._fill_next(left[0], feed)
                 self._arrived(left)
@@ -197,13 +209,17 @@ class Runs:
         target: Target,
         block: IncomingBlock,
         writer: BlockWriter,
-        feed: _Feed,
         peer: str | None,
         begin: int,
-        starts_at: int,
+        opened: OpenedRead | None,
     ) -> None:
-        async for source, data in feed.take(block.size_bytes - block.tail_start):
-            block.tail(data, source)
+        starts_at, stop = begin + block.tail_start, begin + block.size_bytes
+        tail = self.sources.read(
+            target.ref, target.content, target.size_bytes, starts_at, stop, peer=peer, opened=opened
+        )
+        async with aclosing(tail):
+            async for source, data in _Feed(tail).take(stop - starts_at):
+                block.tail(data, source)
         front = self.sources.read(target.ref, target.content, target.size_bytes, begin, starts_at, peer=peer)
         async with aclosing(front):
             await _fill_front(block, writer, _Feed(front), block.tail_start)

@@ -117,6 +117,7 @@ class AzureRequests:
         self._store = store
         self._credential = credential_of(settings)
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     async def blob(self, full_key: str, *, has_tags: bool) -> AzureBlob:
         """An object that can be written. Raises CannotSign where only obstore could."""
@@ -226,6 +227,8 @@ class AzureRequests:
             )
 
     def _connected(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise UnderStoreFailed("the container was closed, since its mount was changed or removed")
         if self._session is None:
             settings = self._settings
             verified: ssl.SSLContext | bool = settings.verify_tls
@@ -240,6 +243,7 @@ class AzureRequests:
         return self._session
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections, for good."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()

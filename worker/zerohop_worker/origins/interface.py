@@ -222,7 +222,7 @@ class OriginStore(Protocol):
         """
 
     async def tags(self, key: str) -> dict[str, str]:
-        """Raises KeyNotFound, NotSupported."""
+        """Raises KeyNotFound; NotSupported where there are none, with `tags="unread"` where there may be some."""
 
     async def set_tags(self, key: str, tags: Mapping[str, str]) -> None:
         """Replaces them. Raises KeyNotFound, NotSupported."""

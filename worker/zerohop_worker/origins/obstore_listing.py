@@ -36,7 +36,6 @@ class ObstoreLister:
     def forget(self) -> None:
         """Lets go of listings in the middle."""
         self._kept.clear()
-        self._store = None
 
     async def page(self, prefix: str, delimiter: str, after: str, limit: int) -> OriginPage:
         """See `OriginStore.list`."""

@@ -24,6 +24,7 @@ from zerohop.errors import (
     OriginChanged,
     OriginRefused,
     UnderStoreFailed,
+    ZerohopError,
 )
 from zerohop_worker.files import Buffer
 from zerohop_worker.origins.azure_requests import AzureRequests
@@ -217,11 +218,12 @@ class ObstoreOrigin:
 
     async def written(self, key: str, etag: str, size_bytes: int, attributes: Attributes) -> OriginObject:
         """The object that a write has made, which the store's answer does not describe. Where another one has come
-        in its place since, it is told as it was written: those bytes must not be taken for the other's.
+        in its place since, or nothing can be learned, it is told as it was written: those bytes must not be taken for
+        the other's.
         """
         try:
             found = await self.looked_up(key)
-        except KeyNotFound:
+        except ZerohopError:  # it stands, whatever keeps us from looking at it
             found = None
         if found is not None and found.validator.etag == etag:
             return found
@@ -323,19 +325,21 @@ class ObstoreOrigin:
         return found
 
     async def tags(self, key: str) -> dict[str, str]:
-        """See `OriginStore.tags`: obstore cannot read them."""
-        raise NotSupported(f"cannot read tags of {key}: they are not read from a {self.place}")
+        """See `OriginStore.tags`: obstore cannot read them, and Google keeps none."""
+        told = f"cannot read tags of {key}: they are not read from a {self.place}"
+        if isinstance(self.settings, AzureSettings):
+            raise NotSupported(told, tags="unread")
+        raise NotSupported(told)
 
     async def set_tags(self, key: str, tags: Mapping[str, str]) -> None:
         """See `OriginStore.set_tags`: obstore gives them only along with a write."""
         raise NotSupported(f"cannot set {len(tags)} tags of {key}: they are not changed in a {self.place}")
 
     async def close(self) -> None:
-        """See `OriginStore.close`. The library's connections go with the store."""
+        """See `OriginStore.close`. The library's connections go with the store, once nobody uses it any more."""
         self._lister.forget()
         if self._azure is not None:
             await self._azure.close()
-        self.store = None
 
 
 class ObstoreRead:

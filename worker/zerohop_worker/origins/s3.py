@@ -47,7 +47,7 @@ from zerohop_worker.origins.s3_objects import (
 )
 from zerohop_worker.origins.s3_parts import part_span
 from zerohop_worker.origins.s3_reads import ObjectAnswer
-from zerohop_worker.origins.s3_refusals import Refusal, refusal_error
+from zerohop_worker.origins.s3_refusals import Refusal, is_passing, refusal_error
 from zerohop_worker.origins.s3_requests import Repeat, S3Requests
 from zerohop_worker.origins.s3_staging import S3Staged
 from zerohop_worker.origins.s3_times import dated
@@ -212,7 +212,7 @@ class S3Origin:
             try:
                 return await self._sent(params, headers | checksums, what, repeat)
             except Refusal as refusal:
-                if refusal.status not in (400, 501) or refusal.code in _OTHER_BYTES:
+                if refusal.status not in (400, 501) or refusal.code in _OTHER_BYTES or is_passing(refusal):
                     raise
             answer = await self._sent(params, headers, what, repeat)
             self._unknown_checksums |= checksums.keys()

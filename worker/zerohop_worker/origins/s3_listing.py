@@ -45,6 +45,10 @@ async def list_page(
         # A marker of the mount's own folder would be an object without a name: the page begins beyond it.
         params["StartAfter"] = base + start_after(prefix, delimiter, after)
     begin = params.get("StartAfter", "")
+    group = group_of(after, prefix, delimiter)
+    middle = (
+        base + group if group != after else ""
+    )  # of this one more may follow, though its name lies before
     for _ in range(_MAX_EMPTY_PAGES):
         answer = await list_objects(requests, params)
         objects = tuple(_objects(answer, base))
@@ -52,7 +56,7 @@ async def list_page(
         names = [*(one.key for one in objects), *prefixes]
         more = bool(answer["IsTruncated"])
         if names or not more:
-            _check_names(requests, answer, base + prefix, begin)
+            _check_names(requests, answer, base + prefix, begin, middle)
             return OriginPage(objects, prefixes, max(names) if more else "")
         if not answer.get("NextContinuationToken"):
             break
@@ -74,14 +78,17 @@ async def list_objects(requests: S3Requests, params: Mapping[str, Any]) -> dict[
     return answer
 
 
-def _check_names(requests: S3Requests, answer: Mapping[str, Any], prefix: str, begin: str) -> None:
+def _check_names(
+    requests: S3Requests, answer: Mapping[str, Any], prefix: str, begin: str, middle: str
+) -> None:
     """A store that ignores where the page was to begin would have us list the same page for ever; one that ignores the
-    prefix, keys of others by wrong names. Raises UnderStoreFailed.
+    prefix, keys of others by wrong names. `middle` is the group in which the page begins. Raises UnderStoreFailed.
     """
     names = [entry["Key"] for entry in answer.get("Contents", ())]
     names += [entry["Prefix"] for entry in answer.get("CommonPrefixes", ())]
     for name in names:
-        if not name.startswith(prefix) or (begin and name.encode() <= begin.encode()):
+        is_before = bool(begin) and name.encode() <= begin.encode() and name != middle
+        if not name.startswith(prefix) or is_before:
             raise UnderStoreFailed(
                 f"cannot list {requests.place}: asked for keys of {prefix!r} beyond {begin!r}, it gives {name!r}"
             )

@@ -19,7 +19,11 @@ from botocore.parsers import RestXMLParser
 
 __all__ = ["ObjectAnswer", "ObjectReads"]
 
-_SCOPE: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]+/[0-9]{8}/([^/,]+)/(s3[a-z-]*)/aws4_request,")
+_SCOPE: Final = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=[^,]+/[0-9]{8}/([^/,]+)/(s3(?:-[a-z-]+)?)/aws4_request,"
+)
+"""Not of directory buckets ("s3express"), whose requests are signed with tokens of sessions."""
+
 _FOR_THE_CLIENT: Final = frozenset({301, 302, 303, 307, 308, 400})
 """How a bucket in another region answers: botocore finds out which."""
 

@@ -94,6 +94,7 @@ class S3Requests:
         self._credentials: Any = None
         self._http: Any = None
         self._reads: ObjectReads | None = None
+        self._closed = False
         self.place = f"bucket {settings.bucket} at {settings.endpoint or 'Amazon S3'}"
 
     async def call(
@@ -133,6 +134,7 @@ class S3Requests:
         self, send: Callable[[], Awaitable[R]], what: str, repeat: Repeat, *, has_body: bool
     ) -> R:
         for failures in range(1, self.settings.max_attempts + 1):
+            self._check_open()
             last = failures == self.settings.max_attempts or repeat is Repeat.NEVER
             asked_s = 0.0
             try:
@@ -234,9 +236,15 @@ class S3Requests:
 
     async def _started(self) -> Any:
         async with self._starting:
+            self._check_open()
             if self._client is None:
                 self._client = await self._start()
         return self._client
+
+    def _check_open(self) -> None:
+        """A mount that was changed has another store; connections that this one made would never be closed."""
+        if self._closed:
+            raise UnderStoreFailed(f"{self.place} was closed, since its mount was changed or removed")
 
     async def _start(self) -> Any:
         settings = self.settings
@@ -277,9 +285,11 @@ class S3Requests:
         return self._http
 
     async def close(self) -> None:
-        """Closes connections."""
-        self._client = self._reads = None
-        await self._stack.aclose()
+        """Closes connections, for good."""
+        self._closed = True
+        async with self._starting:  # what is being started comes to the stack first
+            self._client = self._reads = None
+            await self._stack.aclose()
 
 
 @lru_cache
