@@ -54,9 +54,16 @@ def azurite_port() -> Iterator[int]:
 
 
 @pytest.fixture(scope="session")
-def gcs() -> Iterator[XmlGcs]:
+def running_gcs() -> Iterator[XmlGcs]:
     with xml_gcs() as running:
         yield running
+
+
+@pytest.fixture
+def gcs(running_gcs: XmlGcs) -> Iterator[XmlGcs]:
+    """One for all tests; what one of them has it do ends with that test."""
+    yield running_gcs
+    running_gcs.meanwhile = running_gcs.afterwards = None
 
 
 @pytest.fixture(scope="session")
