@@ -270,6 +270,8 @@ def test_what_is_known_while_the_origin_is_down(cluster: Cluster, user: User, na
         rows = [json.loads(line) for line in done.stdout.splitlines()]
         return {str(row["path"]).removeprefix(f"/{name}/"): row for row in rows}
 
+    assert "quota=1MiB" in cluster.cli("fs", "remount", f"/{name}", "--option=quota=1MiB").stdout
+    refused(cluster, "remount", f"/{name}")  # the origin has to be opened
     rows = known("-R", f"/{name}")
     assert list(rows) == ["dir/deep/read", "dir/local", "dir/read"]
     assert [row["persisted"] for row in rows.values()] == [True, False, True]

@@ -155,9 +155,9 @@ async def _facts(info: MountInfo, owners: OwnerNames) -> dict[str, object]:
 async def remount(objects: ObjectClient, path: str, options: tuple[str, ...]) -> None:
     """Change options of a mount while it is read, such as credentials that were rotated, or its quota.
 
-    Options that are not named stay as they are; `NAME=` without a value takes one away. The origin is opened first, and
-    an error changes nothing. Without options: open it anew, so that each worker reads the files and profiles again
-    that its secrets refer to. What is cached stays.
+    Options that are not named stay as they are; `NAME=` without a value takes one away. Where what the origin is told
+    changes, it is opened first, and an error changes nothing. Without options: open it anew, so that each worker reads
+    the files and profiles again that its secrets refer to. What is cached stays.
     """
     settings = read_mount_options(options)
     if "block_size" in settings.given:
@@ -166,6 +166,8 @@ async def remount(objects: ObjectClient, path: str, options: tuple[str, ...]) ->
     def if_given(name: str, value: T) -> T | None:
         return value if name in settings.given else None
 
+    # A quota or a TTL is ours, and changes while the origin is down.
+    opens = bool(settings.options or settings.secrets or not options)
     request = ChangeMount(
         caller=ADMIN,
         bucket=_mount_point(path).bucket,
@@ -173,8 +175,8 @@ async def remount(objects: ObjectClient, path: str, options: tuple[str, ...]) ->
         write_policy=if_given("write_policy", settings.write_policy),
         metadata_ttl_s=if_given("metadata_ttl", settings.metadata_ttl_s),
         quota_bytes=if_given("quota", settings.quota_bytes),
-        options=settings.options,
-        secrets=settings.secrets,
+        options=settings.options if opens else None,
+        secrets=settings.secrets if opens else None,
         mutation=new_mutation_id(),
     )
     changed = (await objects.client.call(request, timeout_s=_OPEN_TIMEOUT_S)).mount
