@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.origins.conftest import S3_SECRETS, mount
@@ -15,6 +16,9 @@ from zerohop.errors import OriginChanged, UnderStoreFailed
 from zerohop_worker.origins import s3_requests
 from zerohop_worker.origins.interface import OriginStore, StagedObject, WriteCondition
 from zerohop_worker.origins.opening import open_origin
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 BODY = random.Random(5).randbytes(2 << 20)
 
@@ -136,6 +140,28 @@ async def test_parts_survive_faults_and_failures_leave_no_upload(
     await failing.abort()
     proxy.heal()
     assert await names_of(origin) == ["large"]
+
+
+async def test_an_upload_that_is_given_up_while_it_is_begun_is_removed(
+    origin: OriginStore, proxy: FaultyProxy, s3: S3Client, s3_bucket: str
+) -> None:
+    """Its id is known only to who waits for the answer."""
+    await put(origin, "any", b"so that the client is there")
+    staged = origin.stage("large", PLAIN)
+    proxy.hold()
+    writing = asyncio.create_task(staged.write_part([b"x" * (5 << 20)]))
+    async with asyncio.timeout(20):
+        while not any(line.startswith("POST") for line in proxy.requests):
+            await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.wait((writing,))
+    aborting = asyncio.create_task(staged.abort())
+    await asyncio.sleep(0)
+    proxy.release()
+    await aborting
+    uploads = await asyncio.to_thread(s3.list_multipart_uploads, Bucket=s3_bucket)
+    assert not uploads.get("Uploads")
+    assert [line.split()[0] for line in proxy.requests[-2:]] == ["POST", "DELETE"]
 
 
 async def test_a_proxy_that_forgets_conditions_and_ranges(origin: OriginStore, proxy: FaultyProxy) -> None:

@@ -183,6 +183,9 @@ class Runs:
         begin = run.first * target.block_size
         stop = min(target.size_bytes, begin + len(left) * target.block_size)
         if 0 < block.tail_start < block.size_bytes:
+            if opened is not None and opened.length > block.size_bytes - block.tail_start:
+                await self._fill_suffix(run, left, writer, opened)
+                return
             await self._fill_from_the_middle(target, block, writer, peer, begin, opened)
             self._arrived(left)
             begin, opened = begin + block.size_bytes, None
@@ -204,6 +207,33 @@ class Runs:
                 left, UnderStoreFailed("nobody wanted it")
             )  # in this turn, so that nobody joins it meanwhile
 
+    async def _fill_suffix(
+        self, run: Run, left: list[IncomingBlock], writer: BlockWriter, opened: OpenedRead
+    ) -> None:
+        """What was asked for by its distance from an end that nobody knew: the blocks behind the first are on their way
+        with its tail, and asking for them again after its front would fetch bytes twice.
+        """
+        target, block = run.target, left[0]
+        begin = run.first * target.block_size
+        starts_at, stop = begin + block.tail_start, begin + len(left) * target.block_size
+        stop = min(target.size_bytes, stop)
+        left.append(left.pop(0))  # it is complete last
+        pieces = self.sources.read(
+            target.ref, target.content, target.size_bytes, starts_at, stop, peer=None, opened=opened
+        )
+        async with aclosing(pieces):
+            feed = _Feed(pieces)
+            async for source, data in feed.take(block.size_bytes - block.tail_start):
+                block.tail(data, source)
+            while len(left) > 1 and run.is_wanted(self._store.now()):
+                await self._fill_next(left[0], feed)
+                self._arrived(left)
+            unwanted = left[:-1]
+            del left[:-1]
+            self._end(unwanted, UnderStoreFailed("nobody wanted it"))
+        await self._fill_to_the_tail(target, block, writer, None, begin)
+        self._arrived(left)
+
     async def _fill_from_the_middle(
         self,
         target: Target,
@@ -220,7 +250,14 @@ class Runs:
         async with aclosing(tail):
             async for source, data in _Feed(tail).take(stop - starts_at):
                 block.tail(data, source)
-        front = self.sources.read(target.ref, target.content, target.size_bytes, begin, starts_at, peer=peer)
+        await self._fill_to_the_tail(target, block, writer, peer, begin)
+
+    async def _fill_to_the_tail(
+        self, target: Target, block: IncomingBlock, writer: BlockWriter, peer: str | None, begin: int
+    ) -> None:
+        front = self.sources.read(
+            target.ref, target.content, target.size_bytes, begin, begin + block.tail_start, peer=peer
+        )
         async with aclosing(front):
             await _fill_front(block, writer, _Feed(front), block.tail_start)
         await writer.write([block.tail_bytes])

@@ -50,6 +50,7 @@ class S3Staged:
         self._key = key
         self._attributes = attributes
         self._upload = ""
+        self._creating: asyncio.Task[None] | None = None
         self._sending = PartsInFlight(origin.requests.parts)
         self._etags: dict[int, str] = {}
         self._parts = 0
@@ -57,8 +58,10 @@ class S3Staged:
 
     async def write_part(self, buffers: Sequence[Buffer]) -> None:
         """See `StagedObject.write_part`."""
-        if not self._upload:
-            await self._create()
+        if self._creating is None:
+            self._creating = asyncio.create_task(self._create(), name=f"begin to write {self._key}")
+        # A writer who leaves meanwhile does not end it: else the upload might be there, and nobody know its id.
+        await asyncio.shield(self._creating)
         data = await self._sending.joined(buffers)
         self._parts += 1
         self._size_bytes += len(data)
@@ -136,6 +139,9 @@ class S3Staged:
 
     async def abort(self) -> None:
         """See `StagedObject.abort`."""
+        if self._creating is not None:
+            await asyncio.wait((self._creating,))
+            self._creating.exception()  # its writer has heard of it, or has left
         await self._sending.give_up()
         upload, self._upload = self._upload, ""
         if not upload:
