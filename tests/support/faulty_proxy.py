@@ -54,6 +54,7 @@ class FaultyProxy:
         self.delay_s = 0.0
         """Added to each request before it is passed on."""
         self._refusing = False
+        self._closed = False
         self._held: asyncio.Event | None = None
         self._stalled: asyncio.Event | None = None
 
@@ -133,14 +134,19 @@ class FaultyProxy:
     ) -> None:
         assert self._server is not None
         self._server.close()
+        self._closed = True
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
         await self._server.wait_closed()
+        await asyncio.sleep(0)  # who was accepted just before is let go as well
 
     # ------------------------------------------------------------------------------------------------ work
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closed:
+            writer.transport.abort()
+            return
         task = asyncio.create_task(self._serve(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
